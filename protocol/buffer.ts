@@ -147,17 +147,39 @@ export class Reader {
 /** The all-zero UUID in Kafka's text form: "no id". */
 export const ZERO_UUID = 'AAAAAAAAAAAAAAAAAAAAAA'
 
+/** Byte fields of at least this size are gathered (sent from where they lie), smaller ones copied. */
+const GATHER_FROM_BYTES = 2048
+
 export class Writer {
   buffer: Buffer
   position = 0
+  /** Bytes that were gathered by reference and are not part of `position`. */
+  gatheredBytes = 0
+  private readonly gathers: boolean
+  private readonly gathered: { at: number; bytes: Buffer }[] = []
 
-  constructor(capacity = 256) {
+  /** A gathering writer keeps references to large byte fields instead of copying them; read it with `chunks`. */
+  constructor(capacity = 256, gathers = false) {
     this.buffer = Buffer.allocUnsafe(capacity)
+    this.gathers = gathers
   }
 
-  /** What has been written so far; a view that the next write may invalidate. */
+  /** What has been written so far, without what was gathered; a view that the next write may invalidate. */
   bytes(): Buffer {
     return this.buffer.subarray(0, this.position)
+  }
+
+  /** All that was written, in order, gathered bytes included. */
+  chunks(): Buffer[] {
+    const chunks: Buffer[] = []
+    let from = 0
+    for (const { at, bytes } of this.gathered) {
+      if (at > from) chunks.push(this.buffer.subarray(from, at))
+      chunks.push(bytes)
+      from = at
+    }
+    if (this.position > from) chunks.push(this.buffer.subarray(from, this.position))
+    return chunks
   }
 
   /** Makes room for `length` bytes and returns where they start; the position moves behind them. */
@@ -257,6 +279,11 @@ export class Writer {
   }
 
   raw(bytes: Buffer): void {
+    if (this.gathers && bytes.length >= GATHER_FROM_BYTES) {
+      this.gathered.push({ at: this.position, bytes })
+      this.gatheredBytes += bytes.length
+      return
+    }
     const p = this.reserve(bytes.length)
     this.buffer.set(bytes, p)
   }

@@ -25,12 +25,12 @@ export interface Turn {
   answer(callback: () => void): void
 }
 
-/** Says where incoming bytes go and hears how many came: no copy between the kernel and a frame. */
+/** Says where incoming bytes should go and hears where they came: no copy between the kernel and a frame. */
 export interface Receiver {
-  /** Where the next bytes go; asked before each read, never empty. */
+  /** Where the next bytes should go; never empty. A network may use a buffer of its own instead. */
   buffer(): Buffer
-  /** `count` bytes lie at the start of the last buffer. Returns false to stop reading until `resume`. */
-  received(count: number): boolean
+  /** The first `count` bytes of `buffer` have come; valid during the call. False: stop reading until `resume`. */
+  received(buffer: Buffer, count: number): boolean
   /** The peer will send no more. The socket may still be written. */
   ended(): void
   /** The socket is gone; called exactly once, last. */
