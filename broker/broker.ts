@@ -1,33 +1,237 @@
 /**
- * `Broker`: what one server process is made of, without sockets. `main.ts` and `embedded.ts` open listeners and hand
- * each socket to `serve` (connection.ts); the simulator will do the same with sockets of its own.
+ * `Broker`: what one server process is made of, without sockets. `server.ts` opens listeners and hands it requests; the
+ * simulator will do the same with sockets of its own.
  *
- * Start order: data directory (lock, recovery) → metadata store → adoption of a directory that Kafka wrote → logs of all
- * partitions → ready. Stop order: the reverse, with a sync and the clean-shutdown mark last.
+ * Start order: data directory (lock) → metadata store → adoption of a directory that Kafka wrote → logs of all partitions
+ * (recovery) → ready. Stop order: the reverse, with a sync and the clean-shutdown mark last.
  */
-import type { Io } from '../protocol/io.ts'
-import type { LogDirectory } from '../segment-store/log-directory.ts'
-import type { BrokerConfig } from './config.ts'
-import type { FetchSessions } from './fetch-sessions.ts'
+import type { Io, Timer } from '../protocol/io.ts'
+import { logConfigFor, validateTopicConfigs } from '../segment-store/config.ts'
+import type { Disk } from '../segment-store/disk.ts'
+import { LogDirectory } from '../segment-store/log-directory.ts'
+import { adoptOnce, nameUnknown } from './adoption.ts'
+import { type BrokerConfig, giveIfMissing, reconfigure } from './config.ts'
+import { FetchSessions } from './fetch-sessions.ts'
 import type { Logger } from './logger.ts'
-import type { MemoryBudget } from './memory-budget.ts'
-import type { Controller } from './metadata/controller.ts'
+import { MemoryBudget } from './memory-budget.ts'
+import { Controller } from './metadata/controller.ts'
 import type { ClusterImage } from './metadata/image.ts'
-import type { Metrics } from './metrics.ts'
-import type { ProducerIds } from './producer-ids.ts'
-import type { ReplicaManager } from './replication/replica-manager.ts'
+import { METADATA_FILE, openLocalStore } from './metadata/local.ts'
+import type { MetadataStore } from './metadata/store.ts'
+import type { Metrics, PartitionFigures } from './metrics.ts'
+import { ProducerIds } from './producer-ids.ts'
+import { ReplicaManager } from './replication/replica-manager.ts'
 
-export interface Broker {
+/** How often recovery points and log starts are written down. */
+const CHECKPOINT_INTERVAL_MS = 60_000
+
+export interface BrokerOptions {
+  readonly config: BrokerConfig
+  readonly io: Io
+  readonly disk: Disk
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly version: string
+}
+
+export class Broker {
   readonly config: BrokerConfig
   readonly io: Io
   readonly logger: Logger
   readonly metrics: Metrics
   readonly budget: MemoryBudget
   readonly logDirectory: LogDirectory
+  readonly store: MetadataStore
   readonly replicas: ReplicaManager
   readonly controller: Controller
   readonly producerIds: ProducerIds
   readonly fetchSessions: FetchSessions
+  private readonly startedAtMs: number
+  private readonly version: string
+  private checkpointTimer: Timer | null = null
+
+  private constructor(
+    options: BrokerOptions,
+    budget: MemoryBudget,
+    logDirectory: LogDirectory,
+    store: MetadataStore,
+  ) {
+    const { config, io, logger, metrics } = options
+    this.config = config
+    this.io = io
+    this.logger = logger
+    this.metrics = metrics
+    this.version = options.version
+    this.budget = budget
+    this.logDirectory = logDirectory
+    this.store = store
+    this.startedAtMs = io.clock.nowMs()
+    this.fetchSessions = new FetchSessions(io, config.maxIncrementalFetchSessionCacheSlots)
+    this.producerIds = new ProducerIds(store)
+    this.replicas = new ReplicaManager({
+      directory: logDirectory,
+      logger,
+      metrics,
+      logConfigOf: topic => logConfigFor(config.topicDefaults, topic.configs),
+    })
+    this.controller = new Controller({
+      store,
+      nodeId: config.nodeId,
+      io,
+      logger,
+      settings: {
+        placement: () => config,
+        validateTopicConfigs: configs => validateTopicConfigs(configs, config.topicDefaults),
+      },
+    })
+  }
+
+  /** Opens the data directory and all logs in it. Rejects with what is wrong and what to do. */
+  static async start(options: BrokerOptions): Promise<Broker> {
+    const { config, io, disk, logger } = options
+    const budget = new MemoryBudget(config.queuedMaxRequestBytes)
+    const logDirectory = await LogDirectory.open({
+      path: config.dataDir,
+      disk,
+      io,
+      buffers: budget.pool,
+      log: logger,
+      producerIdExpirationMs: config.producerIdExpirationMs,
+    })
+    try {
+      const clusterId = await identify(logDirectory, config, io)
+      const path = `${config.dataDir}/${METADATA_FILE}`
+      const store = await openLocalStore({ disk, path, clusterId })
+      const { nodeId } = config
+      await adoptOnce({ store, directory: logDirectory, disk, nodeId, logger })
+      const broker = new Broker(options, budget, logDirectory, store)
+      await broker.open()
+      return broker
+    } catch (error) {
+      await logDirectory.abandon()
+      throw error
+    }
+  }
+
   /** The newest image whose partitions are open here. */
-  readonly image: ClusterImage
+  get image(): ClusterImage {
+    return this.controller.image
+  }
+
+  /** Closes all logs, syncs, and marks the directory as cleanly closed. Connections must be gone. */
+  async stop(): Promise<void> {
+    this.checkpointTimer?.cancel()
+    this.controller.stop()
+    await this.replicas.close()
+    await this.store.close()
+    await this.logDirectory.close()
+  }
+
+  private async open(): Promise<void> {
+    this.controller.onImage((before, after) => this.follow(before, after))
+    await this.controller.start()
+    await nameUnknown(this.image, this.logDirectory, this.logger)
+    let nextId = 0
+    for (const { log } of this.replicas.all()) {
+      for (const { producerId } of log.activeProducers()) nextId = Math.max(nextId, producerId + 1)
+    }
+    this.producerIds.startAt(nextId)
+    this.observe()
+    this.checkpointLater()
+  }
+
+  private async follow(before: ClusterImage, after: ClusterImage): Promise<void> {
+    if (before.brokerConfigs !== after.brokerConfigs) {
+      const broker = after.brokerConfigs.get(String(this.config.nodeId)) ?? {}
+      const clusterDefault = after.brokerConfigs.get('') ?? {}
+      for (const problem of reconfigure(this.config, { broker, clusterDefault })) {
+        this.logger.warn('dynamic setting left out', { problem })
+      }
+      this.replicas.refreshSettings(before)
+    }
+    await this.replicas.apply(before, after)
+  }
+
+  private checkpointLater(): void {
+    this.checkpointTimer = this.io.clock.timer(CHECKPOINT_INTERVAL_MS, () => {
+      this.logDirectory
+        .checkpoint()
+        .catch(error => this.logger.error('checkpoint not written', { error }))
+        .finally(() => this.checkpointLater())
+    })
+  }
+
+  private observe(): void {
+    this.metrics.observe({
+      version: this.version,
+      nodeId: this.config.nodeId,
+      clusterId: this.image.clusterId,
+      startedAtMs: this.startedAtMs,
+      cluster: () => this.clusterFigures(),
+      partitions: () => this.partitionFigures(),
+      budget: () => this.budget,
+      fetchSessions: () => ({
+        sessions: this.fetchSessions.count,
+        partitions: this.fetchSessions.partitionCount,
+        evictions: this.fetchSessions.evictions,
+      }),
+    })
+  }
+
+  private clusterFigures() {
+    const { config, image } = this
+    let offline = 0
+    let count = 0
+    for (const partition of this.replicas.all()) {
+      count++
+      if (partition.log.failure !== null) offline++
+    }
+    const { host, port } = config.listeners[0]!
+    return {
+      brokers: [{ id: config.nodeId, address: `${host === '' ? 'localhost' : host}:${port}` }],
+      isController: true,
+      topics: image.topics.size,
+      partitions: count,
+      offlinePartitions: offline,
+    }
+  }
+
+  private *partitionFigures(): Iterable<PartitionFigures> {
+    for (const { topic, index, leader, isr, log, highWatermark } of this.replicas.all()) {
+      yield {
+        topic,
+        partition: index,
+        leader,
+        replicas: isr,
+        isr,
+        logStartOffset: log.logStartOffset,
+        highWatermark: highWatermark.value,
+        logEndOffset: log.logEndOffset,
+        sizeBytes: log.sizeBytes,
+      }
+    }
+  }
+}
+
+/**
+ * The ids in `meta.properties`, which is written where there is none. A directory keeps the id of the node that it was
+ * made for: serving it under another one would make two nodes of one.
+ */
+async function identify(directory: LogDirectory, config: BrokerConfig, io: Io): Promise<string> {
+  const known = directory.metaProperties
+  if (known === null) {
+    const made = { clusterId: io.uuid(), nodeId: config.nodeId, directoryId: io.uuid() }
+    await directory.writeMetaProperties(made)
+    return made.clusterId
+  }
+  if (!config.given.has('broker.id')) {
+    giveIfMissing(config, 'node.id', { text: String(known.nodeId), origin: 'meta.properties' })
+  }
+  if (config.nodeId !== known.nodeId) {
+    throw new Error(
+      `${directory.path} belongs to node ${known.nodeId}, but node.id is ${config.nodeId}: ` +
+        'set node.id to it, or use another directory (log.dirs, --data-dir)',
+    )
+  }
+  return known.clusterId
 }

@@ -9,6 +9,12 @@ import type { ErrorName } from '../protocol/errors.ts'
 import type { Broker } from './broker.ts'
 import type { ListenerAddress } from './listeners.ts'
 
+export interface ServedApi {
+  readonly apiKey: number
+  readonly minVersion: number
+  readonly maxVersion: number
+}
+
 export interface RequestContext {
   readonly apiVersion: number
   readonly clientId: string | null
@@ -22,6 +28,10 @@ export interface RequestContext {
   readonly localPort: number
   /** When the request arrived, by the monotonic clock. */
   readonly receivedMs: number
+  /** What this broker serves, for ApiVersions. */
+  readonly served: readonly ServedApi[]
+  /** Set by a handler that waits: called if the connection is gone before the answer. */
+  onClosed: (() => void) | null
   /** Counts an error that the response will carry, for the metrics. */
   countError(name: ErrorName): void
 }
@@ -42,3 +52,14 @@ export type Handler<N extends ApiName> = (
   request: RequestOf<N>,
   context: RequestContext,
 ) => Answer<ResponseInput<N> | null>
+
+/** A response whose bytes lie in pooled buffers carries this: called once, when the socket has taken them. */
+export const RELEASE = Symbol('release')
+export interface Releasable {
+  [RELEASE]?: () => void
+}
+
+/** Thrown by a handler whose only fitting answer is the end of the connection. */
+export class CloseConnection extends Error {
+  override readonly name = 'CloseConnection'
+}

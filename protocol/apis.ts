@@ -1,9 +1,60 @@
 /** The list of APIs whose messages we know, by name; and the types of their requests and responses. */
+import { AlterConfigs } from './messages/alter-configs.ts'
 import { ApiVersions } from './messages/api-versions.ts'
+import { CreatePartitions } from './messages/create-partitions.ts'
+import { CreateTopics } from './messages/create-topics.ts'
+import { DeleteRecords } from './messages/delete-records.ts'
+import { DeleteTopics } from './messages/delete-topics.ts'
+import { DescribeAcls } from './messages/describe-acls.ts'
+import { DescribeClientQuotas } from './messages/describe-client-quotas.ts'
+import { DescribeCluster } from './messages/describe-cluster.ts'
+import { DescribeConfigs } from './messages/describe-configs.ts'
+import { DescribeLogDirs } from './messages/describe-log-dirs.ts'
+import { DescribeProducers } from './messages/describe-producers.ts'
+import { DescribeTopicPartitions } from './messages/describe-topic-partitions.ts'
+import { DescribeUserScramCredentials } from './messages/describe-user-scram-credentials.ts'
+import { Fetch } from './messages/fetch.ts'
+import { FindCoordinator } from './messages/find-coordinator.ts'
+import { IncrementalAlterConfigs } from './messages/incremental-alter-configs.ts'
+import { InitProducerId } from './messages/init-producer-id.ts'
+import { ListConfigResources } from './messages/list-config-resources.ts'
+import { ListGroups } from './messages/list-groups.ts'
+import { ListOffsets } from './messages/list-offsets.ts'
+import { ListPartitionReassignments } from './messages/list-partition-reassignments.ts'
+import { ListTransactions } from './messages/list-transactions.ts'
+import { Metadata } from './messages/metadata.ts'
+import { OffsetForLeaderEpoch } from './messages/offset-for-leader-epoch.ts'
 import { Produce } from './messages/produce.ts'
 import type { Api, Infer, InferInput } from './schema.ts'
 
-export const apis = { ApiVersions, Produce } as const satisfies Record<string, Api>
+export const apis = {
+  AlterConfigs,
+  ApiVersions,
+  CreatePartitions,
+  CreateTopics,
+  DeleteRecords,
+  DeleteTopics,
+  DescribeAcls,
+  DescribeClientQuotas,
+  DescribeCluster,
+  DescribeConfigs,
+  DescribeLogDirs,
+  DescribeProducers,
+  DescribeTopicPartitions,
+  DescribeUserScramCredentials,
+  Fetch,
+  FindCoordinator,
+  IncrementalAlterConfigs,
+  InitProducerId,
+  ListConfigResources,
+  ListGroups,
+  ListOffsets,
+  ListPartitionReassignments,
+  ListTransactions,
+  Metadata,
+  OffsetForLeaderEpoch,
+  Produce,
+} as const satisfies Record<string, Api>
 
 export type ApiName = keyof typeof apis
 

@@ -9,6 +9,7 @@
  * as itself).
  */
 import assert from 'node:assert/strict'
+import { putUuid, textAt, uuidAt } from './text-cache.ts'
 
 /** The bytes do not follow the format. Never an assertion: peers and disks may send anything. */
 export class MalformedError extends Error {
@@ -24,6 +25,8 @@ export class Reader {
   readonly buffer: Buffer
   position: number
   readonly end: number
+  /** Array items that were announced so far; see MAX_ITEMS in compile.ts. */
+  items = 0
 
   /** Reads `buffer` from `position` (inclusive) to `end` (exclusive). */
   constructor(buffer: Buffer, position = 0, end = buffer.length) {
@@ -85,6 +88,11 @@ export class Reader {
 
   /** Unsigned varint of at most 32 bits (compact lengths, tags). */
   uvarint(): number {
+    const first = this.position < this.end ? this.buffer[this.position]! : 0x80
+    if (first < 0x80) {
+      this.position += 1
+      return first
+    }
     let result = 0
     for (let shift = 0; shift <= 28; shift += 7) {
       const byte = this.buffer[this.skip(1)]!
@@ -124,11 +132,7 @@ export class Reader {
   /** UTF-8 text of `length` bytes. */
   text(length: number): string {
     const start = this.skip(length)
-    // latin1 decoding is several times cheaper and equal for ASCII, which nearly all names are.
-    for (let i = start; i < this.position; i++) {
-      if (this.buffer[i]! >= 0x80) return this.buffer.toString('utf8', start, this.position)
-    }
-    return this.buffer.toString('latin1', start, this.position)
+    return textAt(this.buffer, start, this.position)
   }
 
   /** A view (not a copy) of the next `length` bytes. */
@@ -140,7 +144,7 @@ export class Reader {
   /** UUID in Kafka's text form: 22 characters of URL-safe base64. */
   uuid(): string {
     const start = this.skip(16)
-    return this.buffer.toString('base64url', start, start + 16)
+    return uuidAt(this.buffer, start)
   }
 }
 
@@ -233,7 +237,8 @@ export class Writer {
       this.int32(-1)
       return
     }
-    assert(Number.isInteger(value) && value >= -INT64_MAX, `not a 64-bit integer: ${value}`)
+    // The message is made only when needed: formatting costs several times as much as writing.
+    if (!Number.isInteger(value) || value < -INT64_MAX) assert.fail(`no 64-bit integer: ${value}`)
     const high = Math.floor(value / TWO_32)
     this.int32(high)
     this.int32((value - high * TWO_32) | 0)
@@ -245,7 +250,7 @@ export class Writer {
   }
 
   uvarint(value: number): void {
-    assert(value >= 0, `negative unsigned varint ${value}`)
+    if (value < 0) assert.fail(`negative unsigned varint ${value}`)
     while (value >= 0x80) {
       this.int8((value & 0x7f) | 0x80)
       value >>>= 7
@@ -258,7 +263,7 @@ export class Writer {
   }
 
   varlong(value: number): void {
-    assert(Number.isSafeInteger(value), `not a safe integer: ${value}`)
+    if (!Number.isSafeInteger(value)) assert.fail(`not a safe integer: ${value}`)
     // Zig-zag without 64-bit arithmetic: 2v for v >= 0, 2|v| - 1 for v < 0.
     let rest = value >= 0 ? value : -value - 1
     const low7 = (rest % 64) * 2 + (value >= 0 ? 0 : 1)
@@ -269,6 +274,21 @@ export class Writer {
       rest = Math.floor(rest / 128)
       this.int8(rest > 0 ? bits | 0x80 : bits)
     }
+  }
+
+  /** ASCII text without a length; false, and nothing written, if there is anything else in it. */
+  ascii(value: string): boolean {
+    const length = value.length
+    const start = this.reserve(length)
+    for (let i = 0; i < length; i++) {
+      const unit = value.charCodeAt(i)
+      if (unit >= 0x80) {
+        this.position = start
+        return false
+      }
+      this.buffer[start + i] = unit
+    }
+    return true
   }
 
   /** UTF-8 bytes without a length. */
@@ -290,7 +310,6 @@ export class Writer {
 
   uuid(value: string): void {
     const p = this.reserve(16)
-    const length = this.buffer.write(value, p, 16, 'base64url')
-    assert.equal(length, 16, `not a UUID: ${value}`)
+    if (!putUuid(this.buffer, p, value)) assert.fail(`not a UUID: ${value}`)
   }
 }

@@ -12,8 +12,8 @@ export interface Clock {
   nowMs(): number
   /** Milliseconds with fractions that never go back (deadlines, latencies). */
   monotonicMs(): number
-  /** Calls back once after `delayMs`; does not keep the process alive. */
-  timer(delayMs: number, callback: () => void): Timer
+  /** Calls back once after `delayMs`; keeps the process alive until then only if `keepsAlive` is true. */
+  timer(delayMs: number, callback: () => void, keepsAlive?: boolean): Timer
 }
 
 /**
@@ -44,6 +44,8 @@ export interface Socket {
   readonly remotePort: number
   /** Bytes handed to `write` that the kernel has not taken yet. */
   readonly unsentBytes: number
+  /** Any number that changes whenever the kernel takes some of the unsent bytes. */
+  readonly sendMark: number
   start(receiver: Receiver): void
   /** Sends the chunks in order; `sent` is called when the kernel has them all, or the socket has closed. */
   write(chunks: readonly Buffer[], sent?: () => void): void

@@ -54,6 +54,12 @@ class SystemSocket implements Socket {
     return this.socket.writableLength
   }
 
+  get sendMark(): number {
+    // Not documented, but what Node's own socket time-out looks at; without it only whole writes count.
+    const handle = (this.socket as unknown as HandleOwner)._handle
+    return this.socket.writableLength + (handle?.writeQueueSize ?? 0)
+  }
+
   start(receiver: Receiver): void {
     const { socket } = this
     this.receiver = receiver
@@ -105,7 +111,7 @@ class SystemSocket implements Socket {
 }
 
 interface HandleOwner {
-  _handle: object | null
+  _handle: { writeQueueSize?: number } | null
 }
 
 /** Moves an accepted connection to a socket that is read with `onread`. */
@@ -196,9 +202,9 @@ function systemTurn(): Turn {
   }
 }
 
-function timer(delayMs: number, callback: () => void): Timer {
+function timer(delayMs: number, callback: () => void, keepsAlive = false): Timer {
   const handle = setTimeout(callback, delayMs)
-  handle.unref()
+  if (!keepsAlive) handle.unref()
   return { cancel: () => clearTimeout(handle) }
 }
 

@@ -8,7 +8,8 @@ export interface File {
   readonly size: number
   /**
    * Appends the chunks in order. A number (bytes written) when it was done at once; a promise only while the disk is
-   * slow. At most one append is under way at a time: the caller waits for the promise before the next.
+   * slow. At most one append is under way at a time: the caller waits for the promise before the next. On failure some
+   * of the bytes may have reached the file; `size` then says how many.
    */
   append(chunks: readonly Buffer[]): number | Promise<number>
   /** Reads into all of `into` from `position`; answers the bytes read, fewer only at the end of the file. */
@@ -26,21 +27,46 @@ export interface File {
 export interface Disk {
   /** Opens for reading and appending; creates an empty file where there is none and `create` is set. */
   open(path: string, options?: { create?: boolean }): Promise<File>
+  /** Creates an empty file at once, or empties the one that is there: a log rolls in the middle of an append. */
+  createSync(path: string): File
   /** The whole of a small file; null where there is none. */
   readFile(path: string): Promise<Buffer | null>
   /** Replaces a small file: written aside, synced, renamed over, directory synced. A crash leaves the old or the new. */
   replaceFile(path: string, bytes: Buffer): Promise<void>
   /** Names in a directory with what they are; empty where there is none. */
-  list(
-    path: string,
-  ): Promise<readonly { name: string; isDirectory: boolean; size: number; modifiedMs: number }[]>
+  list(path: string): Promise<readonly DirectoryEntry[]>
   makeDirectory(path: string): Promise<void>
   rename(from: string, to: string): Promise<void>
   /** Removes a file or a whole directory; nothing happens where there is none. */
   remove(path: string): Promise<void>
   syncDirectory(path: string): Promise<void>
-  /** Takes the exclusive lock that `path` stands for; rejects with who holds it. Gone when the process is. */
-  lock(path: string): Promise<{ release(): Promise<void> }>
+  /** Takes the exclusive lock that `path` stands for; rejects with LockedError if held. Gone when the process is. */
+  lock(path: string): Promise<DiskLock>
   /** Bytes in the file system and bytes free, where known. */
   space(path: string): Promise<{ totalBytes: number; freeBytes: number }>
+}
+
+export interface DirectoryEntry {
+  readonly name: string
+  readonly isDirectory: boolean
+  readonly size: number
+  readonly modifiedMs: number
+}
+
+export interface DiskLock {
+  release(): Promise<void>
+}
+
+/** The lock is held by someone who lives. */
+export class LockedError extends Error {
+  override readonly name = 'LockedError'
+  readonly path: string
+  /** Who holds it, in words: "process 4711 since …"; '' where that cannot be known. */
+  readonly holder: string
+
+  constructor(path: string, holder: string) {
+    super(`${path} is locked${holder === '' ? '' : ` by ${holder}`}`)
+    this.path = path
+    this.holder = holder
+  }
 }

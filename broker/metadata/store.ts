@@ -76,3 +76,13 @@ export interface MetadataStore {
   }>
   close(): Promise<void>
 }
+
+/** The commit certainly did not happen; it may be tried again. */
+export class NotSentError extends Error {
+  override readonly name = 'NotSentError'
+}
+
+/** Nobody knows whether the commit happened: read again before deciding anything. */
+export class MaybeAppliedError extends Error {
+  override readonly name = 'MaybeAppliedError'
+}

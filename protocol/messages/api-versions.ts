@@ -1,8 +1,9 @@
 /**
  * ApiVersions: what a broker serves; the first request of nearly every client.
  *
+ *   v1  throttleTimeMs
  *   v3  flexible; client software name and version (KIP-511); features (KIP-584)
- *   v4  a feature's lowest version may be 0 (KIP-1023)
+ *   v4  a supported feature's lowest version may be 0 (KAFKA-17011)
  *
  * The response header is version 0 in every version, so that a client can read the answer to a version that the broker
  * does not know (see frame.ts).
@@ -41,6 +42,6 @@ export const ApiVersions = api({
     finalizedFeatures: ignorable(
       tagged(2, 3, array(struct({ name: string, maxVersionLevel: int16, minVersionLevel: int16 }))),
     ),
-    zkMigrationReady: ignorable(tagged(3, 3, bool, false)),
+    zkMigrationReady: ignorable(tagged(3, 3, bool)),
   }),
 })

@@ -3,10 +3,11 @@
  *
  *   v3   record batch format v2, transactionalId; the lowest version that is served
  *   v5   logStartOffset in the response
+ *   v7   zstd (KIP-110)
  *   v8   recordErrors, errorMessage (KIP-467)
  *   v9   flexible
  *   v10  currentLeader and nodeEndpoints in the response (KIP-951)
- *   v12  KIP-890
+ *   v12  appending in a transaction also adds the partition to it (KIP-890)
  *   v13  topic ids instead of names (KIP-516)
  *
  * Advertised from 0, as Kafka does: librdkafka up to 2.11.0 looks for version 0 before it compresses (KAFKA-18659).
@@ -20,6 +21,7 @@ import {
   int64,
   nullableBytes,
   nullableString,
+  optional,
   since,
   string,
   struct,
@@ -28,6 +30,23 @@ import {
   uuid,
 } from '../schema.ts'
 
+const recordError = struct({
+  batchIndex: int32,
+  batchIndexErrorMessage: optional(nullableString, null),
+})
+
+const leaderIdAndEpoch = struct({
+  leaderId: optional(int32, -1),
+  leaderEpoch: optional(int32, -1),
+})
+
+const nodeEndpoint = struct({
+  nodeId: int32,
+  host: string,
+  port: int32,
+  rack: optional(nullableString, null),
+})
+
 export const Produce = api({
   key: 0,
   name: 'Produce',
@@ -35,7 +54,7 @@ export const Produce = api({
   advertised: [0, 13],
   flexible: 9,
   request: struct({
-    transactionalId: since(3, nullableString, null),
+    transactionalId: optional(nullableString, null),
     acks: int16,
     timeoutMs: int32,
     topicData: array(
@@ -56,32 +75,16 @@ export const Produce = api({
             index: int32,
             errorCode: int16,
             baseOffset: int64,
-            logAppendTimeMs: ignorable(since(2, int64, -1)),
+            logAppendTimeMs: optional(int64, -1),
             logStartOffset: ignorable(since(5, int64, -1)),
-            recordErrors: ignorable(
-              since(
-                8,
-                array(struct({ batchIndex: int32, batchIndexErrorMessage: nullableString })),
-              ),
-            ),
+            recordErrors: ignorable(since(8, array(recordError))),
             errorMessage: ignorable(since(8, nullableString, null)),
-            currentLeader: ignorable(
-              tagged(0, 10, struct({ leaderId: int32, leaderEpoch: int32 }), {
-                leaderId: -1,
-                leaderEpoch: -1,
-              }),
-            ),
+            currentLeader: ignorable(tagged(0, 10, leaderIdAndEpoch)),
           }),
         ),
       }),
     ),
-    throttleTimeMs: ignorable(since(1, int32)),
-    nodeEndpoints: ignorable(
-      tagged(
-        0,
-        10,
-        array(struct({ nodeId: int32, host: string, port: int32, rack: nullableString })),
-      ),
-    ),
+    throttleTimeMs: optional(int32),
+    nodeEndpoints: ignorable(tagged(0, 10, array(nodeEndpoint))),
   }),
 })

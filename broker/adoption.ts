@@ -1,0 +1,130 @@
+/**
+ * Adoption: a data directory that Kafka wrote becomes ours, once.
+ *
+ * Where the metadata store has nothing yet, each `<topic>-<n>` directory with a `partition.metadata` becomes a
+ * partition: the topic's id from there, as many partitions as the highest number says, settings default. All of it is
+ * one commit together with the `meta` key, so a crash leaves the directory either adopted or untouched. From then on the
+ * store alone says what exists, and a directory that it does not know is named and left alone: serving it could bring
+ * back a deleted topic.
+ */
+import { ProtocolError } from '../protocol/errors.ts'
+import type { Disk } from '../segment-store/disk.ts'
+import type { Logger } from './logger.ts'
+import { creation } from './metadata/controller.ts'
+import { type ClusterImage, isInternalTopic, type PartitionImage } from './metadata/image.ts'
+import type { MetadataStore } from './metadata/store.ts'
+import { topicNameFault } from './metadata/topic-name.ts'
+
+const META_KEY = 'meta'
+const FORMAT = 1
+/** A number above this in the name of a directory is no partition: the ones below it would all be made. */
+const MAX_PARTITION = 100_000
+
+export interface FoundPartition {
+  readonly topic: string
+  readonly partition: number
+  /** From `partition.metadata`; null where there is none. */
+  readonly topicId: string | null
+  readonly directory: string
+}
+
+/** What adoption needs to know of the data directory. */
+export interface AdoptableDirectory {
+  partitions(): Promise<readonly FoundPartition[]>
+}
+
+export interface AdoptionOptions {
+  readonly store: MetadataStore
+  readonly directory: AdoptableDirectory
+  readonly disk: Disk
+  readonly nodeId: number
+  readonly logger: Logger
+}
+
+/** Makes the store ours if it is empty; does nothing to one that is. */
+export async function adoptOnce(options: AdoptionOptions): Promise<void> {
+  const { store, directory, logger } = options
+  const { entries } = await store.range(META_KEY)
+  if (entries.some(({ key }) => key === META_KEY)) return
+  const { clusterId } = await store.info()
+  const changes = [{ key: META_KEY, value: JSON.stringify({ format: FORMAT, clusterId }) }]
+  const topics = groupByTopic(await directory.partitions(), logger)
+  const adopted = await Promise.all(
+    [...topics].map(([name, found]) => adoptTopic(name, found, options)),
+  )
+  const { ok } = await store.commit(
+    [{ key: META_KEY, createRevision: 0 }],
+    [...changes, ...adopted.flatMap(topic => creation(topic))],
+  )
+  if (!ok)
+    throw new ProtocolError('UNKNOWN_SERVER_ERROR', 'another broker adopted at the same time')
+  for (const { name, id, partitions } of adopted)
+    logger.info('topic adopted', { topic: name, topicId: id, partitions: partitions.length })
+}
+
+/** Names the directories of partitions that the metadata does not know; they are not touched. */
+export async function nameUnknown(
+  image: ClusterImage,
+  directory: AdoptableDirectory,
+  logger: Logger,
+): Promise<void> {
+  for (const found of await directory.partitions()) {
+    const topic = image.topics.get(found.topic)
+    const isKnown =
+      topic !== undefined &&
+      found.partition < topic.partitions.length &&
+      (found.topicId === null || found.topicId === topic.id)
+    if (!isKnown)
+      leave(logger, found, topic === undefined ? 'no such topic' : 'not a partition of this topic')
+  }
+}
+
+function groupByTopic(
+  found: readonly FoundPartition[],
+  logger: Logger,
+): ReadonlyMap<string, readonly FoundPartition[]> {
+  const topics = new Map<string, FoundPartition[]>()
+  const sorted = [...found].sort((a, b) => a.partition - b.partition)
+  for (const each of sorted) {
+    const first = topics.get(each.topic)?.[0]
+    if (topicNameFault(each.topic) !== null) leave(logger, each, 'not the name of a topic')
+    else if (each.partition > MAX_PARTITION) leave(logger, each, 'its number is too high')
+    else if (each.topicId === null) leave(logger, each, 'it has no partition.metadata')
+    else if (first === undefined) topics.set(each.topic, [each])
+    else if (first.topicId === each.topicId) topics.get(each.topic)!.push(each)
+    else leave(logger, each, `its topic id is not that of partition ${first.partition}`)
+  }
+  return topics
+}
+
+function leave(logger: Logger, { directory, topic, partition }: FoundPartition, why: string): void {
+  logger.warn('directory left alone', { directory, topic, partition, why })
+}
+
+async function adoptTopic(
+  name: string,
+  found: readonly FoundPartition[],
+  { disk, nodeId }: AdoptionOptions,
+) {
+  const replicas = [nodeId]
+  const fresh = { leader: nodeId, leaderEpoch: 0, partitionEpoch: 0, replicas, isr: replicas }
+  const partitions = Array.from(
+    { length: found.at(-1)!.partition + 1 },
+    (): PartitionImage => fresh,
+  )
+  for (const { partition, directory } of found) {
+    // We are a new leader: our term comes after all that wrote to this log.
+    const leaderEpoch = (await latestEpoch(disk, directory)) + 1
+    partitions[partition] = { ...fresh, leaderEpoch }
+  }
+  const id = found[0]!.topicId!
+  return { name, id, partitions, configs: {}, isInternal: isInternalTopic(name) }
+}
+
+/** The last epoch in `leader-epoch-checkpoint` (a version, a count, then "epoch startOffset" lines); -1 if none. */
+async function latestEpoch(disk: Disk, directory: string): Promise<number> {
+  const file = await disk.readFile(`${directory}/leader-epoch-checkpoint`)
+  const lines = file?.toString('utf8').split('\n').slice(2) ?? []
+  const epochs = lines.map(line => Number.parseInt(line, 10)).filter(Number.isSafeInteger)
+  return epochs.reduce((a, b) => Math.max(a, b), -1)
+}

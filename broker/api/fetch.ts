@@ -1,0 +1,284 @@
+/**
+ * Fetch: reads batches of the named partitions, or waits until there are `minBytes` of them. Room 2 of 5.
+ *
+ * A request that has enough is answered at once. Otherwise one object waits at the high watermarks of its partitions and
+ * is answered in the turn of the append that completes it, at an error, or after `maxWaitMs` with what there is.
+ *
+ * Answers are charged to the broker's memory budget until the socket has taken them; while the budget is empty nothing
+ * is read.
+ */
+import type { RequestOf, ResponseInput } from '../../protocol/apis.ts'
+import { ZERO_UUID } from '../../protocol/buffer.ts'
+import { errorCode, ProtocolError } from '../../protocol/errors.ts'
+import type { LogSlice } from '../../segment-store/log.ts'
+import { answerError } from '../answer-error.ts'
+import type { Broker } from '../broker.ts'
+import { type Handler, RELEASE, type Releasable, type RequestContext } from '../context.ts'
+import type { FetchContext, FetchPartition } from '../fetch-sessions.ts'
+import type { Partition } from '../replication/partition.ts'
+
+type Request = RequestOf<'Fetch'>
+type Response = ResponseInput<'Fetch'> & Releasable
+type PartitionResponse = Response['responses'][number]['partitions'][number]
+
+const TOPIC_IDS_SINCE_VERSION = 13
+const READ_COMMITTED = 1
+const NOTHING = Buffer.alloc(0)
+
+/** One partition of the request, found or refused. */
+interface Target {
+  readonly asked: FetchPartition
+  readonly partition: Partition | null
+  readonly error: unknown
+  /** Where the client's log stops matching ours, if it does (KIP-595). */
+  readonly divergingEpoch: { epoch: number; endOffset: number } | null
+}
+
+export const fetch: Handler<'Fetch'> = (broker, request, context) => {
+  let fetched: FetchContext
+  try {
+    const usesTopicIds = context.apiVersion >= TOPIC_IDS_SINCE_VERSION
+    fetched = broker.fetchSessions.contextFor(request, usesTopicIds)
+  } catch (error) {
+    const { errorCode: code } = answerError(broker, context, error)
+    return { errorCode: code, sessionId: 0, responses: [] }
+  }
+  const job = new FetchJob(broker, request, context, fetched)
+  if (job.isReady() || request.maxWaitMs <= 0) return job.answer()
+  return job.wait()
+}
+
+class FetchJob {
+  private readonly broker: Broker
+  private readonly request: Request
+  private readonly context: RequestContext
+  private readonly fetched: FetchContext
+  private readonly targets: readonly Target[]
+  private readonly committed: boolean
+
+  constructor(broker: Broker, request: Request, context: RequestContext, fetched: FetchContext) {
+    this.broker = broker
+    this.request = request
+    this.context = context
+    this.fetched = fetched
+    this.committed = request.isolationLevel === READ_COMMITTED
+    this.targets = Array.from(fetched.partitions, asked => this.find(asked))
+  }
+
+  /** Whether there are enough bytes, or something else to say. */
+  isReady(): boolean {
+    if (this.targets.length === 0) return true
+    if (this.broker.budget.available === 0) return false
+    let bytes = 0
+    for (const { asked, partition, error, divergingEpoch } of this.targets) {
+      if (partition === null || error !== null || divergingEpoch !== null) return true
+      try {
+        const readable = partition.readableBytes(asked.fetchOffset, this.committed)
+        bytes += Math.min(readable, asked.maxBytes)
+      } catch {
+        return true
+      }
+    }
+    return bytes >= this.request.minBytes
+  }
+
+  /** Answers when ready, or after the client's `maxWaitMs`. */
+  wait(): Promise<Response> {
+    const { budget, io } = this.broker
+    return new Promise<Response>((resolve, reject) => {
+      let isOver = false
+      const stop = () => {
+        isOver = true
+        timer.cancel()
+        for (const { partition } of this.targets) partition?.highWatermark.unlisten(check)
+        this.context.onClosed = null
+      }
+      const finish = () => {
+        if (isOver) return
+        stop()
+        try {
+          resolve(this.answer())
+        } catch (error) {
+          reject(error)
+        }
+      }
+      const check = () => {
+        if (!isOver && this.isReady()) finish()
+      }
+      this.context.onClosed = stop
+      const timer = io.clock.timer(this.request.maxWaitMs, finish)
+      for (const { partition } of this.targets) partition?.highWatermark.listen(check)
+      if (budget.available === 0) budget.whenAvailable(check)
+    })
+  }
+
+  /** Reads what may be read now, within the limits of the request, the broker and the budget. */
+  answer(): Response | Promise<Response> {
+    const { budget, config } = this.broker
+    let left = Math.min(this.request.maxBytes, config.fetchMaxBytes, budget.available)
+    const results: PartitionResponse[] = []
+    const slices: LogSlice[] = []
+    let pending: Promise<void> | null = null
+    for (const target of this.targets) {
+      const take = (slice: LogSlice | null, error: unknown) => {
+        if (slice !== null && slice.size > 0) {
+          left -= slice.size
+          slices.push(slice)
+          budget.take(slice.size)
+        } else slice?.release()
+        results.push(this.respond(target, slice, error))
+      }
+      // Once one read waits for the disk the rest waits for it too: what is left is known only then.
+      if (pending !== null)
+        pending = pending.then(() => this.read(target, left, slices, take) ?? undefined)
+      else pending = this.read(target, left, slices, take)
+    }
+    if (pending === null) return this.finish(results, slices)
+    return pending.then(() => this.finish(results, slices))
+  }
+
+  /** Null when it was done at once. */
+  private read(
+    target: Target,
+    left: number,
+    before: readonly LogSlice[],
+    take: (slice: LogSlice | null, error: unknown) => void,
+  ): Promise<void> | null {
+    const { asked, partition, error, divergingEpoch } = target
+    if (partition === null || error !== null || divergingEpoch !== null) {
+      take(null, error)
+      return null
+    }
+    const minOneBatch = before.length === 0 && this.broker.budget.available > 0
+    if (left <= 0 && !minOneBatch) {
+      take(null, this.rangeError(partition, asked.fetchOffset))
+      return null
+    }
+    try {
+      const maxBytes = Math.max(0, Math.min(asked.maxBytes, left))
+      const slice = partition.read(asked.fetchOffset, maxBytes, this.committed, minOneBatch)
+      if (!(slice instanceof Promise)) {
+        take(slice, null)
+        return null
+      }
+      return slice.then(
+        value => take(value, null),
+        failure => take(null, failure),
+      )
+    } catch (failure) {
+      take(null, failure)
+      return null
+    }
+  }
+
+  /** A partition that gets no bytes is still told when its offset is out of range. */
+  private rangeError(partition: Partition, offset: number): unknown {
+    try {
+      partition.readableBytes(offset, this.committed)
+      return null
+    } catch (error) {
+      return error
+    }
+  }
+
+  private find(asked: FetchPartition): Target {
+    try {
+      const { replicas } = this.broker
+      const partition =
+        asked.topicId === ZERO_UUID
+          ? replicas.partition(asked.topic, asked.index)
+          : replicas.partitionById(asked.topicId, asked.index)
+      partition.checkEpoch(asked.currentLeaderEpoch)
+      return { asked, partition, error: null, divergingEpoch: diverging(partition, asked) }
+    } catch (error) {
+      return { asked, partition: null, error, divergingEpoch: null }
+    }
+  }
+
+  private respond(target: Target, slice: LogSlice | null, error: unknown): PartitionResponse {
+    const { asked, partition, divergingEpoch } = target
+    if (error !== null || partition === null) {
+      const { errorCode: code } = answerError(this.broker, this.context, error)
+      const isRange = code === errorCode('OFFSET_OUT_OF_RANGE') && partition !== null
+      return {
+        partitionIndex: asked.index,
+        errorCode: code,
+        highWatermark: -1,
+        logStartOffset: isRange ? partition.log.logStartOffset : -1,
+        abortedTransactions: [],
+        records: NOTHING,
+      }
+    }
+    const size = slice?.size ?? 0
+    partition.meter.bytesOut += size
+    return {
+      partitionIndex: asked.index,
+      errorCode: 0,
+      highWatermark: partition.highWatermark.value,
+      lastStableOffset: partition.lastStableOffset,
+      logStartOffset: partition.log.logStartOffset,
+      abortedTransactions: this.committed ? (slice?.aborted ?? []) : null,
+      records: slice === null || size === 0 ? NOTHING : joined(slice.chunks),
+      ...(divergingEpoch === null ? {} : { divergingEpoch }),
+    }
+  }
+
+  /** Groups the partitions by topic and remembers in the session what was said. */
+  private finish(results: readonly PartitionResponse[], slices: readonly LogSlice[]): Response {
+    const { session, sessionId, isIncremental } = this.fetched
+    const topics: { topic: string; topicId: string; partitions: PartitionResponse[] }[] = []
+    results.forEach((result, i) => {
+      const { asked } = this.targets[i]!
+      const isNews = hasNews(asked, result)
+      if (result.errorCode === 0) {
+        asked.toldHighWatermark = result.highWatermark
+        asked.toldLogStartOffset = result.logStartOffset ?? -1
+      }
+      if (isIncremental && !isNews) return
+      if ((result.records?.length ?? 0) > 0) session?.moveToEnd(asked)
+      const last = topics.at(-1)
+      if (last !== undefined && last.topic === asked.topic && last.topicId === asked.topicId) {
+        last.partitions.push(result)
+      } else topics.push({ topic: asked.topic, topicId: asked.topicId, partitions: [result] })
+    })
+    const response: Response = { sessionId, responses: topics }
+    if (slices.length > 0) response[RELEASE] = () => this.release(slices)
+    return response
+  }
+
+  private release(slices: readonly LogSlice[]): void {
+    for (const slice of slices) {
+      slice.release()
+      this.broker.budget.give(slice.size)
+    }
+  }
+}
+
+function joined(chunks: readonly Buffer[]): Buffer {
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+}
+
+function hasNews(asked: FetchPartition, result: PartitionResponse): boolean {
+  return (
+    result.errorCode !== 0 ||
+    (result.records?.length ?? 0) > 0 ||
+    result.divergingEpoch !== undefined ||
+    result.highWatermark !== asked.toldHighWatermark ||
+    result.logStartOffset !== asked.toldLogStartOffset
+  )
+}
+
+/** Where the reader's log, whose last batch had `lastFetchedEpoch`, stops matching ours; null where it does not. */
+function diverging(
+  partition: Partition,
+  asked: FetchPartition,
+): { epoch: number; endOffset: number } | null {
+  if (asked.lastFetchedEpoch < 0) return null
+  const { leaderEpoch, endOffset } = partition.log.endOffsetForEpoch(asked.lastFetchedEpoch)
+  if (leaderEpoch < 0 || endOffset < 0) {
+    const said = `${partition} knows no leader epoch at or below ${asked.lastFetchedEpoch}`
+    throw new ProtocolError('OFFSET_OUT_OF_RANGE', said)
+  }
+  const matches = leaderEpoch === asked.lastFetchedEpoch && endOffset >= asked.fetchOffset
+  return matches ? null : { epoch: leaderEpoch, endOffset }
+}

@@ -1,0 +1,208 @@
+/**
+ * Produce: appends one batch to each named partition. Room 2 of 5.
+ *
+ * Answers when the turn's write is done (acks=1), when every in-sync replica has the batch (acks=-1), or not at all
+ * (acks=0; a failure then closes the connection, which makes the client ask for metadata). Transactional ids are refused
+ * until transactions exist.
+ */
+import type { RequestOf, ResponseInput } from '../../protocol/apis.ts'
+import { ZERO_UUID } from '../../protocol/buffer.ts'
+import { type ErrorName, errorName, ProtocolError } from '../../protocol/errors.ts'
+import { codec, isTransactional, RECORD_BATCH_OVERHEAD } from '../../protocol/record-batch.ts'
+import { InvalidRecordError } from '../../segment-store/validator.ts'
+import { answerError } from '../answer-error.ts'
+import type { Broker } from '../broker.ts'
+import { AfterTurn, CloseConnection, type Handler, type RequestContext } from '../context.ts'
+import type { Appended, Partition } from '../replication/partition.ts'
+
+type Topic = RequestOf<'Produce'>['topicData'][number]
+type PartitionData = Topic['partitionData'][number]
+type Response = ResponseInput<'Produce'>
+type PartitionResponse = Response['responses'][number]['partitionResponses'][number]
+
+/** One partition of the request: refused, or appended and on its way to being acknowledged. */
+interface Pending {
+  readonly index: number
+  readonly partition: Partition | null
+  appended: Appended | null
+  error: unknown
+}
+
+const ZSTD = 4
+/** Older clients cannot know this codec (KIP-110). */
+const ZSTD_SINCE_VERSION = 7
+
+export const produce: Handler<'Produce'> = (broker, request, context) => {
+  const { acks } = request
+  const refused = refuse(request)
+  const waits: Promise<void>[] = []
+  const topics = request.topicData.map(topic => ({
+    topic,
+    pending: topic.partitionData.map(data =>
+      append({ broker, context, acks, refused, waits }, topic, data),
+    ),
+  }))
+  const timeoutMs = Math.max(0, request.timeoutMs)
+  const finish = (): Response | null | Promise<Response | null> => {
+    const unfinished: Promise<void>[] = []
+    for (const { pending } of topics) {
+      for (const one of pending) {
+        const wait = acknowledge(broker, one, acks === 0 ? 1 : acks, timeoutMs)
+        if (wait !== null) unfinished.push(wait)
+      }
+    }
+    const answer = () => {
+      const response = respond(broker, context, topics)
+      if (acks !== 0) return response
+      closeOnFailure(response)
+      return null
+    }
+    return unfinished.length === 0 ? answer() : Promise.all(unfinished).then(answer)
+  }
+  // Batches with an asynchronous codec are appended later: their turn's write is waited for like any other.
+  if (waits.length > 0) return Promise.all(waits).then(finish)
+  return new AfterTurn(finish)
+}
+
+function refuse(request: RequestOf<'Produce'>): ProtocolError | null {
+  if (request.acks !== 0 && request.acks !== 1 && request.acks !== -1) {
+    const said = `acks must be 0, 1 or -1 (all), not ${request.acks}`
+    return new ProtocolError('INVALID_REQUIRED_ACKS', said)
+  }
+  if (request.transactionalId !== null) {
+    const said = 'transactions are not supported yet: produce without a transactional.id'
+    return new ProtocolError('INVALID_TXN_STATE', said)
+  }
+  return null
+}
+
+interface AppendScope {
+  readonly broker: Broker
+  readonly context: RequestContext
+  readonly acks: number
+  readonly refused: ProtocolError | null
+  readonly waits: Promise<void>[]
+}
+
+function append(scope: AppendScope, topic: Topic, data: PartitionData): Pending {
+  const { broker, context, acks, refused, waits } = scope
+  const pending: Pending = { index: data.index, partition: null, appended: null, error: refused }
+  if (refused !== null) return pending
+  try {
+    const partition = find(broker, topic, data.index)
+    const one = { ...pending, partition }
+    const { records } = data
+    checkBatch(records, partition, context.apiVersion)
+    const appended = partition.append(records!, acks, broker.io.clock.nowMs())
+    if (appended instanceof Promise) {
+      const settled = appended.then(
+        value => {
+          one.appended = value
+        },
+        error => {
+          one.error = error
+        },
+      )
+      waits.push(settled)
+    } else one.appended = appended
+    return one
+  } catch (error) {
+    return { ...pending, error }
+  }
+}
+
+function find(broker: Broker, topic: Topic, index: number): Partition {
+  if (topic.topicId !== ZERO_UUID) return broker.replicas.partitionById(topic.topicId, index)
+  return broker.replicas.partition(topic.name, index)
+}
+
+/** What depends on the request rather than on the log. */
+function checkBatch(records: Buffer | null, partition: Partition, apiVersion: number): void {
+  if (records === null || records.length === 0) {
+    throw new ProtocolError('INVALID_RECORD', `no record batch for ${partition}`)
+  }
+  if (records.length < RECORD_BATCH_OVERHEAD) return // the validator says what is wrong with it
+  if (isTransactional(records, 0)) {
+    const said = `a transactional batch for ${partition}: transactions are not supported yet`
+    throw new ProtocolError('INVALID_TXN_STATE', said)
+  }
+  if (codec(records, 0) === ZSTD && apiVersion < ZSTD_SINCE_VERSION) {
+    const said = `zstd needs Produce version ${ZSTD_SINCE_VERSION} or newer, not ${apiVersion}`
+    throw new ProtocolError('UNSUPPORTED_COMPRESSION_TYPE', said)
+  }
+}
+
+/** Null when the outcome is known; otherwise resolves when it is. */
+function acknowledge(
+  broker: Broker,
+  pending: Pending,
+  acks: number,
+  timeoutMs: number,
+): Promise<void> | null {
+  const { partition, appended } = pending
+  if (partition === null || appended === null) return null
+  try {
+    if (partition.isAcknowledged(acks, appended.endOffset)) return null
+  } catch (error) {
+    pending.error = error
+    return null
+  }
+  return new Promise(resolve => {
+    const { clock } = broker.io
+    partition.whenAcknowledged(acks, appended.endOffset, clock, timeoutMs, outcome => {
+      if (outcome === 'timeout') {
+        const said = `${partition} was not acknowledged within ${timeoutMs} ms (acks=${acks})`
+        pending.error = new ProtocolError('REQUEST_TIMED_OUT', said)
+      } else if (outcome !== 'reached') {
+        pending.error = new ProtocolError(outcome as ErrorName, `${partition}`)
+      }
+      resolve()
+    })
+  })
+}
+
+/** Nobody is told of a failure with acks=0, except by the end of the connection: what Kafka does. */
+function closeOnFailure(response: Response): void {
+  for (const { partitionResponses } of response.responses) {
+    for (const { index, errorCode: code, errorMessage } of partitionResponses) {
+      if (code === 0) continue
+      const why = `${errorName(code)} for partition ${index}: ${errorMessage ?? ''}`
+      throw new CloseConnection(`a Produce with acks=0 failed, ${why}`)
+    }
+  }
+}
+
+function respond(
+  broker: Broker,
+  context: RequestContext,
+  topics: readonly { topic: Topic; pending: readonly Pending[] }[],
+): Response {
+  return {
+    responses: topics.map(({ topic, pending }) => ({
+      name: topic.name,
+      topicId: topic.topicId,
+      partitionResponses: pending.map(one => partitionResponse(broker, context, one)),
+    })),
+  }
+}
+
+function partitionResponse(
+  broker: Broker,
+  context: RequestContext,
+  pending: Pending,
+): PartitionResponse {
+  const { index, appended, error } = pending
+  if (error === null && appended !== null) {
+    const { baseOffset, logAppendTimeMs, logStartOffset } = appended
+    return { index, errorCode: 0, baseOffset, logAppendTimeMs, logStartOffset }
+  }
+  const { errorCode, errorMessage } = answerError(broker, context, error)
+  const recordErrors =
+    error instanceof InvalidRecordError
+      ? error.recordErrors.map(({ batchIndex, message }) => ({
+          batchIndex,
+          batchIndexErrorMessage: message,
+        }))
+      : []
+  return { index, errorCode, baseOffset: -1, recordErrors, errorMessage }
+}

@@ -1,0 +1,31 @@
+/** What the commands need of the world around them, so that tests can run them inside their own process. */
+import type { RunBrokerOptions } from '../broker/main.ts'
+import type { Admin } from '../client/admin.ts'
+import type { ClientOptions } from '../client/config.ts'
+
+export interface Terminal {
+  out(text: string): void
+  err(text: string): void
+  /** Whether a person can be asked. */
+  readonly isInteractive: boolean
+  /** Asks a person and gives the answer, trimmed. */
+  ask(question: string): Promise<string>
+}
+
+export interface CliContext {
+  readonly terminal: Terminal
+  openAdmin(options: ClientOptions): Promise<Admin>
+  /** Runs until the process ends; sets the process's exit code if it cannot start. */
+  runBroker(options: RunBrokerOptions): Promise<void>
+  /** Throws a ConfigError if the settings are wrong. */
+  printConfig(options: RunBrokerOptions): Promise<void>
+}
+
+export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3 } as const
+
+export const EXIT_CODES_HELP = `
+Exit codes:
+  0  done
+  1  the cluster refused it, or it failed
+  2  wrong usage or settings
+  3  no broker could be reached`

@@ -1,0 +1,122 @@
+/**
+ * The client's options: one table with what each means and its default. Where Kafka's clients have the same setting, its
+ * name stands in the remark.
+ */
+import { OptionError } from './errors.ts'
+
+/** How this client names itself to brokers (KIP-511). The version is package.json's; a test keeps them equal. */
+export const SOFTWARE_NAME = 'ottla'
+export const SOFTWARE_VERSION = '0.1.0'
+
+export const DEFAULT_PORT = 9092
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+export interface ClientOptions {
+  /** Addresses to learn the cluster from: `host:port`, several as a list or with commas (bootstrap.servers). */
+  readonly bootstrap: string | readonly string[]
+  /** How brokers name this client in logs, quotas and metrics (client.id). Default: `ottla`. */
+  readonly clientId?: string | undefined
+  /** One request to one broker (request.timeout.ms). Default: 30 s. */
+  readonly requestTimeoutMs?: number | undefined
+  /** One call with all its retries (default.api.timeout.ms). Default: 60 s. */
+  readonly apiTimeoutMs?: number | undefined
+  /** Opening one connection (socket.connection.setup.timeout.ms). Default: 10 s. */
+  readonly connectTimeoutMs?: number | undefined
+  /** How long to go on trying while not one broker has ever answered; each address is tried once at least. Default: 10 s. */
+  readonly bootstrapTimeoutMs?: number | undefined
+  /** Wait before the first retry; doubles with each, with 20 % of jitter (retry.backoff.ms). Default: 100 ms. */
+  readonly retryBackoffMs?: number | undefined
+  /** Longest wait before a retry (retry.backoff.max.ms). Default: 1 s. */
+  readonly retryBackoffMaxMs?: number | undefined
+  /** Age at which the picture of the cluster is asked for again (metadata.max.age.ms). Default: 5 min. */
+  readonly metadataMaxAgeMs?: number | undefined
+  /** Largest response that is accepted; what claims to be larger is no Kafka broker. Default: 128 MiB. */
+  readonly maxResponseBytes?: number | undefined
+}
+
+export interface ClientConfig {
+  readonly bootstrap: readonly Address[]
+  readonly clientId: string
+  readonly requestTimeoutMs: number
+  readonly apiTimeoutMs: number
+  readonly connectTimeoutMs: number
+  readonly bootstrapTimeoutMs: number
+  readonly retryBackoffMs: number
+  readonly retryBackoffMaxMs: number
+  readonly metadataMaxAgeMs: number
+  readonly maxResponseBytes: number
+}
+
+/** Default and lowest value of each option that is a number. */
+const NUMBERS = {
+  requestTimeoutMs: [30_000, 1],
+  apiTimeoutMs: [60_000, 1],
+  connectTimeoutMs: [10_000, 1],
+  bootstrapTimeoutMs: [10_000, 0],
+  retryBackoffMs: [100, 0],
+  retryBackoffMaxMs: [1_000, 0],
+  metadataMaxAgeMs: [300_000, 0],
+  maxResponseBytes: [134_217_728, 1024],
+} as const satisfies { readonly [Name in keyof ClientOptions]?: readonly [number, number] }
+
+type NumberName = keyof typeof NUMBERS
+
+/** Fills in the defaults. Throws one OptionError that lists everything that is wrong. */
+export function resolveClientConfig(options: ClientOptions): ClientConfig {
+  const wrong: string[] = []
+  const number = (name: NumberName): number => {
+    const [otherwise, lowest] = NUMBERS[name]
+    const value = options[name] ?? otherwise
+    if (Number.isSafeInteger(value) && value >= lowest) return value
+    wrong.push(`${name} is ${value}, not a whole number of at least ${lowest}`)
+    return otherwise
+  }
+  const clientId = options.clientId ?? SOFTWARE_NAME
+  if (Buffer.byteLength(clientId) > 32_767) wrong.push('clientId is longer than 32767 bytes')
+  const config: ClientConfig = {
+    bootstrap: addressesOf(options.bootstrap, wrong),
+    clientId,
+    requestTimeoutMs: number('requestTimeoutMs'),
+    apiTimeoutMs: number('apiTimeoutMs'),
+    connectTimeoutMs: number('connectTimeoutMs'),
+    bootstrapTimeoutMs: number('bootstrapTimeoutMs'),
+    retryBackoffMs: number('retryBackoffMs'),
+    retryBackoffMaxMs: number('retryBackoffMaxMs'),
+    metadataMaxAgeMs: number('metadataMaxAgeMs'),
+    maxResponseBytes: number('maxResponseBytes'),
+  }
+  if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)
+  return config
+}
+
+function addressesOf(given: string | readonly string[], wrong: string[]): Address[] {
+  const texts = (typeof given === 'string' ? given.split(',') : given)
+    .map(text => text.trim())
+    .filter(text => text !== '')
+  if (texts.length === 0) wrong.push('bootstrap is empty: give host:port of a broker')
+  const addresses: Address[] = []
+  for (const text of texts) {
+    const address = parseAddress(text)
+    if (address === null) wrong.push(`bootstrap address '${text}' is not host:port`)
+    else addresses.push(address)
+  }
+  return addresses
+}
+
+/** Reads `host`, `host:port`, `[ipv6]` or `[ipv6]:port`; the port is 9092 where none is given. Null if it is neither. */
+export function parseAddress(text: string): Address | null {
+  const match = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^\s:/[\]]+))(?::(\d{1,5}))?$/.exec(text)
+  if (match === null) return null
+  const port = match[3] === undefined ? DEFAULT_PORT : Number(match[3])
+  if (port < 1 || port > 65_535) return null
+  return { host: (match[1] ?? match[2])!, port }
+}
+
+/** The address as text that `parseAddress` reads. */
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,362 @@
+/**
+ * A data directory: the logs of one broker, one directory each, and what is known about all of them.
+ *
+ *   .lock                                our exclusive lock (directory-lock.ts)
+ *   meta.properties                      whose directory this is
+ *   .kafka_cleanshutdown                 there between a clean stop and the next start; without it logs are recovered
+ *   recovery-point-offset-checkpoint     of each log: below it everything is on the medium
+ *   log-start-offset-checkpoint          where a log starts, if that is not the start of its first segment
+ *   replication-offset-checkpoint        high watermarks
+ *   orders-0/ orders-1/ …                the logs: <topic>-<partition>
+ *   orders-0.<id>-delete/                a deleted log on its way out
+ *
+ * Invariant: the clean mark is removed before the first log is opened and written after the last one was closed.
+ */
+import type { BufferPool } from '../protocol/buffer-pool.ts'
+import { ProtocolError } from '../protocol/errors.ts'
+import type { Io } from '../protocol/io.ts'
+import {
+  encodeMetaProperties,
+  encodeOffsets,
+  encodePartitionMetadata,
+  HIGH_WATERMARKS,
+  LOG_START_OFFSETS,
+  META_PROPERTIES,
+  type MetaProperties,
+  type Offsets,
+  PARTITION_METADATA,
+  parseMetaProperties,
+  parseOffsets,
+  parsePartitionMetadata,
+  RECOVERY_POINTS,
+} from './checkpoint.ts'
+import type { LogConfig } from './config.ts'
+import { type Disk, type DiskLock, LockedError } from './disk.ts'
+import { Log } from './log.ts'
+import type { LogCallbacks, StoreLog } from './log-options.ts'
+import { Staging } from './staging.ts'
+
+const CLEAN_MARK = '.kafka_cleanshutdown'
+/** Kafka's form of the mark; -1 is its "no broker epoch known". */
+const CLEAN_MARK_BYTES = Buffer.from('{"version":0,"brokerEpoch":-1}')
+/** File names are limited to 255 bytes; a deleted log's name is its topic's, cut, and 42 more. */
+const MAX_NAME = 255
+
+/** Another process uses the directory. */
+export class DirectoryLockedError extends Error {
+  override readonly name = 'DirectoryLockedError'
+
+  constructor(path: string, holder: string) {
+    const who = holder === '' ? 'another process' : holder
+    super(`the data directory ${path} is in use by ${who}: stop that, or use another directory`)
+  }
+}
+
+export interface LogDirectoryOptions {
+  readonly path: string
+  readonly disk: Disk
+  readonly io: Pick<Io, 'clock' | 'turn' | 'uuid'>
+  readonly buffers: BufferPool
+  readonly producerIdExpirationMs: number
+  readonly log?: StoreLog
+}
+
+export interface PartitionDirectory {
+  readonly topic: string
+  readonly partition: number
+  /** null: there is no partition.metadata, or it cannot be read. */
+  readonly topicId: string | null
+  readonly directory: string
+}
+
+export interface LeftAlone {
+  readonly name: string
+  readonly why: string
+}
+
+export class LogDirectory {
+  readonly path: string
+  private readonly options: LogDirectoryOptions
+  private readonly lock: DiskLock
+  private readonly staging = new Staging()
+  private readonly logs = new Map<string, Log>()
+  /** Names of log directories that exist. */
+  private readonly names = new Set<string>()
+  private skipped: LeftAlone[] = []
+  private properties: MetaProperties | null = null
+  private wasCleanShutdown = false
+  /** A log could not be opened, so its state is as it was found: not clean. */
+  private hasUnopened = false
+  /** Contents of the checkpoint files: as read at the start, then as written. */
+  private readonly offsets = new Map<string, Offsets>()
+
+  /** Takes the lock and reads what is there; creates the directory. Rejects with DirectoryLockedError. */
+  static async open(options: LogDirectoryOptions): Promise<LogDirectory> {
+    const { disk, path } = options
+    await disk.makeDirectory(path)
+    let lock: DiskLock
+    try {
+      lock = await disk.lock(`${path}/.lock`)
+    } catch (error) {
+      if (error instanceof LockedError) throw new DirectoryLockedError(path, error.holder)
+      throw error
+    }
+    const directory = new LogDirectory(options, lock)
+    try {
+      await directory.load()
+      return directory
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  private constructor(options: LogDirectoryOptions, lock: DiskLock) {
+    this.path = options.path
+    this.options = options
+    this.lock = lock
+  }
+
+  private async load(): Promise<void> {
+    const { disk, path } = this.options
+    const properties = await disk.readFile(`${path}/${META_PROPERTIES}`)
+    if (properties !== null) this.properties = parseMetaProperties(properties)
+    for (const name of [RECOVERY_POINTS, LOG_START_OFFSETS, HIGH_WATERMARKS]) {
+      this.offsets.set(name, await this.readOffsets(name))
+    }
+    const entries = await disk.list(path)
+    this.skipped = []
+    for (const { name, isDirectory } of entries) {
+      if (!isDirectory) continue
+      const why = whyLeftAlone(name)
+      if (why === null) this.names.add(name)
+      else this.skipped.push({ name, why })
+    }
+    for (const { name, why } of this.skipped) {
+      this.options.log?.info('directory left alone', { directory: `${path}/${name}`, why })
+    }
+    this.wasCleanShutdown = entries.some(({ name }) => name === CLEAN_MARK)
+    if (this.wasCleanShutdown) {
+      await disk.remove(`${path}/${CLEAN_MARK}`)
+      await disk.syncDirectory(path)
+    } else if (this.names.size > 0) {
+      this.options.log?.info('no clean stop, logs will be recovered', { directory: path })
+    }
+  }
+
+  private async readOffsets(name: string): Promise<Offsets> {
+    const { disk, path, log } = this.options
+    const bytes = await disk.readFile(`${path}/${name}`)
+    if (bytes === null) return new Map()
+    try {
+      return parseOffsets(bytes)
+    } catch (error) {
+      // Nothing in these files is indispensable: without a recovery point more is checked.
+      log?.warn('checkpoint unreadable, going on without', { name, error: String(error) })
+      return new Map()
+    }
+  }
+
+  get metaProperties(): MetaProperties | null {
+    return this.properties
+  }
+
+  async writeMetaProperties(properties: MetaProperties): Promise<void> {
+    await this.options.disk.replaceFile(
+      `${this.path}/${META_PROPERTIES}`,
+      encodeMetaProperties(properties),
+    )
+    this.properties = properties
+  }
+
+  /** Every directory that looks like a log, opened or not. */
+  async partitions(): Promise<PartitionDirectory[]> {
+    const found: PartitionDirectory[] = []
+    for (const name of this.names) {
+      const dash = name.lastIndexOf('-')
+      const directory = `${this.path}/${name}`
+      found.push({
+        topic: name.slice(0, dash),
+        partition: Number(name.slice(dash + 1)),
+        topicId: await this.topicIdOf(directory),
+        directory,
+      })
+    }
+    return found
+  }
+
+  private async topicIdOf(directory: string): Promise<string | null> {
+    const bytes = await this.options.disk.readFile(`${directory}/${PARTITION_METADATA}`)
+    if (bytes === null) return null
+    try {
+      return parsePartitionMetadata(bytes)
+    } catch {
+      this.options.log?.warn('partition.metadata unreadable', { directory })
+      return null
+    }
+  }
+
+  /** Directories that are no logs of ours to open, and why. */
+  leftAlone(): readonly LeftAlone[] {
+    return this.skipped
+  }
+
+  /**
+   * Opens the log of a partition, which is created with its `partition.metadata` where there is none. Throws
+   * INCONSISTENT_TOPIC_ID if the directory belongs to a topic with another id.
+   */
+  async openLog(
+    topic: string,
+    partition: number,
+    topicId: string | null,
+    config: LogConfig,
+    on: LogCallbacks,
+  ): Promise<Log> {
+    const name = `${topic}-${partition}`
+    try {
+      const log = await this.open(name, topicId, config, on)
+      this.logs.set(name, log)
+      return log
+    } catch (error) {
+      this.hasUnopened = true
+      throw error
+    }
+  }
+
+  private async open(
+    name: string,
+    topicId: string | null,
+    config: LogConfig,
+    on: LogCallbacks,
+  ): Promise<Log> {
+    const { disk, io, buffers, producerIdExpirationMs, log } = this.options
+    const directory = `${this.path}/${name}`
+    const isNew = !this.names.has(name)
+    if (isNew) {
+      await disk.makeDirectory(directory)
+      this.names.add(name)
+      // What an earlier log of this name had reached says nothing about this one.
+      for (const offsets of this.offsets.values()) offsets.delete(name)
+    }
+    const found = isNew ? null : await this.topicIdOf(directory)
+    if (found !== null && topicId !== null && found !== topicId) {
+      const detail = `${directory} belongs to topic id ${found}, not ${topicId}`
+      throw new ProtocolError('INCONSISTENT_TOPIC_ID', detail)
+    }
+    if (found === null && topicId !== null) {
+      const bytes = encodePartitionMetadata(topicId)
+      await disk.replaceFile(`${directory}/${PARTITION_METADATA}`, bytes)
+      if (isNew) await disk.syncDirectory(this.path)
+    }
+    const opened = await Log.open({
+      directory,
+      disk,
+      config,
+      turn: io.turn,
+      buffers,
+      staging: this.staging,
+      producerIdExpirationMs,
+      nowMs: io.clock.nowMs(),
+      wasCleanShutdown: isNew || this.wasCleanShutdown,
+      recoveryPoint: this.checkpointed(RECOVERY_POINTS, name) ?? 0,
+      logStartOffset: this.checkpointed(LOG_START_OFFSETS, name) ?? 0,
+      ...(log === undefined ? {} : { log }),
+      on,
+    })
+    return opened
+  }
+
+  private checkpointed(file: string, name: string): number | undefined {
+    return this.offsets.get(file)?.get(name)
+  }
+
+  /** The high watermark that the last checkpoint noted for a log; -1 where there is none. */
+  checkpointedHighWatermark(topic: string, partition: number): number {
+    return this.checkpointed(HIGH_WATERMARKS, `${topic}-${partition}`) ?? -1
+  }
+
+  /**
+   * Deletes a log. Its directory is out of the way (renamed) when this resolves; the files go in the background, since
+   * that can take long. `deleted` may be given to hear when they are gone.
+   */
+  async deleteLog(log: Log, deleted: () => void = () => {}): Promise<void> {
+    const { disk, io } = this.options
+    await log.abandon()
+    this.logs.delete(log.name)
+    this.names.delete(log.name)
+    for (const offsets of this.offsets.values()) offsets.delete(log.name)
+    const id = Buffer.from(io.uuid(), 'base64url').toString('hex')
+    const suffix = `.${id}-delete`
+    const dash = log.name.lastIndexOf('-')
+    const number = log.name.slice(dash)
+    const topic = log.name.slice(0, Math.min(dash, MAX_NAME - suffix.length - number.length))
+    const aside = `${this.path}/${topic}${number}${suffix}`
+    await disk.rename(log.directory, aside)
+    await disk.syncDirectory(this.path)
+    disk.remove(aside).then(deleted, error => {
+      this.options.log?.warn('deleted log not removed', { directory: aside, error: String(error) })
+      deleted()
+    })
+  }
+
+  /** Once a minute, and when something must not be forgotten: notes how far each log has come. */
+  async checkpoint(): Promise<void> {
+    const nowMs = this.options.io.clock.nowMs()
+    for (const log of this.logs.values()) await log.housekeep(nowMs)
+    await this.writeCheckpoints()
+  }
+
+  private async writeCheckpoints(): Promise<void> {
+    const logs = [...this.logs].filter(([, log]) => log.failure === null)
+    await this.writeOffsets(RECOVERY_POINTS, offsets => {
+      for (const [name, log] of logs) offsets.set(name, log.recoveryPoint)
+    })
+    await this.writeOffsets(LOG_START_OFFSETS, offsets => {
+      for (const [name, log] of logs) {
+        if (log.logStartOffset > log.segments[0]!.baseOffset) offsets.set(name, log.logStartOffset)
+        else offsets.delete(name)
+      }
+    })
+    await this.writeOffsets(HIGH_WATERMARKS, offsets => {
+      for (const [name, log] of logs) {
+        offsets.set(name, log.highWatermark === -1 ? log.writtenOffset : log.highWatermark)
+      }
+    })
+  }
+
+  private async writeOffsets(name: string, change: (offsets: Offsets) => void): Promise<void> {
+    const offsets = this.offsets.get(name)!
+    change(offsets)
+    await this.options.disk.replaceFile(`${this.path}/${name}`, encodeOffsets(offsets))
+  }
+
+  space(): Promise<{ totalBytes: number; freeBytes: number }> {
+    return this.options.disk.space(this.path)
+  }
+
+  /** A clean stop: closes the logs that are still open, and leaves the mark if all of them are well. */
+  async close(): Promise<void> {
+    const { disk } = this.options
+    for (const log of this.logs.values()) await log.close()
+    await this.writeCheckpoints()
+    const isClean = !this.hasUnopened && [...this.logs.values()].every(log => log.failure === null)
+    if (isClean) await disk.replaceFile(`${this.path}/${CLEAN_MARK}`, CLEAN_MARK_BYTES)
+    await this.lock.release()
+  }
+
+  /** Lets go of everything at once, without a mark: the next start recovers. */
+  async abandon(): Promise<void> {
+    for (const log of this.logs.values()) await log.abandon()
+    await this.lock.release()
+  }
+}
+
+/** null for the name of a log's directory. */
+function whyLeftAlone(name: string): string | null {
+  if (/-delete$/.test(name)) return 'a deleted log'
+  if (/-stray$/.test(name)) return 'a log that Kafka set aside'
+  if (/-future$/.test(name)) return 'an unfinished move between directories'
+  if (/^__cluster_metadata-\d+$/.test(name)) return "Kafka's own cluster metadata"
+  if (/^.+-\d+$/.test(name)) return null
+  return 'not the name of a log'
+}

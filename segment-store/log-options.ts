@@ -1,0 +1,39 @@
+/**
+ * What a log is opened with, and whom it tells.
+ */
+import type { BufferPool } from '../protocol/buffer-pool.ts'
+import type { Turn } from '../protocol/io.ts'
+import type { LogConfig } from './config.ts'
+import type { Disk } from './disk.ts'
+import type { Staging } from './staging.ts'
+
+/** The part of a logger that the store needs. */
+export interface StoreLog {
+  info(event: string, fields: Readonly<Record<string, unknown>>): void
+  warn(event: string, fields: Readonly<Record<string, unknown>>): void
+}
+
+export interface LogCallbacks {
+  /** Everything below `writtenOffset` is with the kernel. Called at the turn's end, or later while the disk is slow. */
+  written(writtenOffset: number): void
+  /** The log has failed; called once. */
+  failed(error: Error): void
+}
+
+export interface LogOptions {
+  readonly directory: string
+  readonly disk: Disk
+  readonly config: LogConfig
+  readonly turn: Turn
+  readonly buffers: BufferPool
+  readonly staging: Staging
+  readonly producerIdExpirationMs: number
+  readonly nowMs: number
+  readonly wasCleanShutdown: boolean
+  /** Below it everything is known to be on the medium. */
+  readonly recoveryPoint: number
+  /** As checkpointed, or 0. */
+  readonly logStartOffset: number
+  readonly log?: StoreLog
+  readonly on: LogCallbacks
+}

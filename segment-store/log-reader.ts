@@ -1,0 +1,393 @@
+/**
+ * Reading a log: bytes from an offset on, and offsets by time.
+ *
+ * A read begins at the position that the index knows at or before the wanted batch and finds the batch in the bytes that
+ * came: no call into the kernel for a batch header. What was written a moment ago is read at once (the page cache has
+ * it, the event loop does not wait); anything else goes through the pool and answers with a promise.
+ *
+ *   read:   ┌ batches before ┬ first batch with lastOffset >= offset ┬ … ┬ cut ┐
+ *           position from the index                                  answer ends at maxBytes, or in front of upTo
+ */
+
+import type { BufferPool } from '../protocol/buffer-pool.ts'
+import { ProtocolError } from '../protocol/errors.ts'
+import * as batches from '../protocol/record-batch.ts'
+import { decodeBatch } from '../protocol/records.ts'
+import { walkBatches } from './batch-walker.ts'
+import type { Segment } from './segment.ts'
+import type { AbortedTransaction } from './txn-index.ts'
+
+/** Bytes needed to know which offsets a batch holds, and where it ends. */
+const BYTES_TO_LAST_OFFSET = batches.LAST_OFFSET_DELTA + 4
+/** Reads up to this size of recent bytes are done at once. */
+const SYNC_READ_BYTES = 64 * 1024
+/** So many bytes before the end of what was written are taken to be in the page cache. */
+const HOT_TAIL_BYTES = 4 * 1024 * 1024
+/** Bounds what one batch may decompress to when its records are searched for a time. */
+const MAX_DECOMPRESSED_BYTES = 256 * 1024 * 1024
+
+/** Bytes of a log, valid until `release`, which is called exactly once, when they have been sent. */
+export interface LogSlice {
+  readonly chunks: readonly Buffer[]
+  readonly size: number
+  /** What a reader of committed data must skip; null if the read was not `committed`. */
+  readonly aborted: readonly AbortedTransaction[] | null
+  release(): void
+}
+
+export interface ReadRequest {
+  readonly offset: number
+  readonly maxBytes: number
+  /** Nothing at or above this offset is answered: the high watermark, or the last stable offset. */
+  readonly upTo: number
+  /** The first batch is answered whole even if it is larger than `maxBytes`. */
+  readonly minOneBatch: boolean
+  /** Also tell the aborted transactions. */
+  readonly committed: boolean
+}
+
+export interface TimestampAndOffset {
+  readonly timestamp: number
+  readonly offset: number
+  readonly leaderEpoch: number
+}
+
+/** What reading needs to know of a log. */
+export interface ReadableLog {
+  readonly segments: readonly Segment[]
+  readonly logStartOffset: number
+  readonly logEndOffset: number
+  readonly writtenOffset: number
+  readonly buffers: BufferPool
+  readonly overReadBytes: number
+  readonly name: string
+}
+
+const NOTHING: readonly Buffer[] = []
+
+class EmptySlice implements LogSlice {
+  readonly chunks = NOTHING
+  readonly size = 0
+  readonly aborted: readonly AbortedTransaction[] | null
+
+  constructor(aborted: readonly AbortedTransaction[] | null) {
+    this.aborted = aborted
+  }
+
+  release(): void {}
+}
+
+const EMPTY = new EmptySlice(null)
+const EMPTY_COMMITTED = new EmptySlice([])
+
+class PooledSlice implements LogSlice {
+  readonly chunks: readonly Buffer[]
+  readonly size: number
+  readonly aborted: readonly AbortedTransaction[] | null
+  private readonly pool: BufferPool
+  private buffer: Buffer | null
+
+  constructor(
+    pool: BufferPool,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    aborted: readonly AbortedTransaction[] | null,
+  ) {
+    this.pool = pool
+    this.buffer = buffer
+    this.chunks = [buffer.subarray(start, end)]
+    this.size = end - start
+    this.aborted = aborted
+  }
+
+  release(): void {
+    if (this.buffer !== null) this.pool.release(this.buffer)
+    this.buffer = null
+  }
+}
+
+/** Index of the segment that holds `offset`, or the first one if all begin above it. */
+export function segmentIndexFor(segments: readonly Segment[], offset: number): number {
+  let low = 0
+  let high = segments.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (segments[middle]!.baseOffset <= offset) low = middle + 1
+    else high = middle
+  }
+  return Math.max(0, low - 1)
+}
+
+/**
+ * Answers from the batch that contains `offset` on. Throws OFFSET_OUT_OF_RANGE outside [logStartOffset, logEndOffset];
+ * between `upTo` and the end there is nothing to see yet.
+ */
+export function readLog(log: ReadableLog, request: ReadRequest): LogSlice | Promise<LogSlice> {
+  const { offset } = request
+  if (offset < log.logStartOffset || offset > log.logEndOffset) {
+    throw new ProtocolError(
+      'OFFSET_OUT_OF_RANGE',
+      `offset ${offset} of ${log.name} is outside [${log.logStartOffset}, ${log.logEndOffset}]`,
+    )
+  }
+  const bound = Math.min(request.upTo, log.writtenOffset)
+  if (offset >= bound) return empty(request)
+  const segment = log.segments[segmentIndexFor(log.segments, offset)]!
+  return new SegmentRead(log, request, bound, segment).start()
+}
+
+function empty(request: ReadRequest): LogSlice {
+  return request.committed ? EMPTY_COMMITTED : EMPTY
+}
+
+/** One read in one segment. It may take several reads of the file, nearly always one. */
+class SegmentRead {
+  private readonly log: ReadableLog
+  private readonly request: ReadRequest
+  private readonly bound: number
+  private readonly segment: Segment
+  /** Bytes at or behind this position are not answered. */
+  private limit = 0
+  /** The limit is where `bound` begins; otherwise the answer is cut by looking at batches. */
+  private isLimitExact = false
+
+  constructor(log: ReadableLog, request: ReadRequest, bound: number, segment: Segment) {
+    this.log = log
+    this.request = request
+    this.bound = bound
+    this.segment = segment
+  }
+
+  start(): LogSlice | Promise<LogSlice> {
+    const { segment, request } = this
+    if (!segment.isLoaded) return this.loadFirst()
+    this.limit = segment.writtenSize
+    const boundPosition = segment.tailPosition(this.bound)
+    if (this.bound >= segment.endOffset || this.bound === this.log.writtenOffset) {
+      this.isLimitExact = true
+    } else if (boundPosition !== -1) {
+      this.limit = Math.min(this.limit, boundPosition)
+      this.isLimitExact = true
+    }
+    const exact = segment.tailPosition(request.offset)
+    if (exact !== -1) return this.readFrom(exact, request.maxBytes)
+    const before = segment.positionBefore(request.offset)
+    const over = request.maxBytes < SYNC_READ_BYTES ? this.log.overReadBytes : 0
+    return this.readFrom(before, request.maxBytes + over)
+  }
+
+  private async loadFirst(): Promise<LogSlice> {
+    await this.segment.load()
+    // The log may have changed meanwhile: begin anew.
+    return readLog(this.log, this.request)
+  }
+
+  private readFrom(position: number, wanted: number): LogSlice | Promise<LogSlice> {
+    const { segment, log } = this
+    const length = Math.min(Math.max(wanted, BYTES_TO_LAST_OFFSET), this.limit - position)
+    if (length < BYTES_TO_LAST_OFFSET) return this.nextSegment()
+    const buffer = log.buffers.acquire(length)
+    const into = buffer.subarray(0, length)
+    const isHot =
+      length <= SYNC_READ_BYTES + log.overReadBytes &&
+      segment.isActive &&
+      position + HOT_TAIL_BYTES >= segment.writtenSize
+    if (isHot) return this.evaluate(buffer, segment.file.readSync(position, into), position)
+    return this.readInPool(buffer, into, position)
+  }
+
+  private async readInPool(buffer: Buffer, into: Buffer, position: number): Promise<LogSlice> {
+    let filled: number
+    try {
+      filled = await this.segment.file.read(position, into)
+    } catch (error) {
+      this.log.buffers.release(buffer)
+      throw error
+    }
+    return this.evaluate(buffer, filled, position)
+  }
+
+  /** Finds the wanted batch among the `filled` bytes that stand at `position` in the file, and cuts the answer. */
+  private evaluate(buffer: Buffer, filled: number, position: number): LogSlice | Promise<LogSlice> {
+    const { request } = this
+    let at = 0
+    while (at + BYTES_TO_LAST_OFFSET <= filled && batches.lastOffset(buffer, at) < request.offset) {
+      at += this.checkedSize(buffer, at, position)
+    }
+    if (at + BYTES_TO_LAST_OFFSET > filled) {
+      this.log.buffers.release(buffer)
+      // Nothing was found in what the file had: it was truncated under this read.
+      if (filled < BYTES_TO_LAST_OFFSET) return empty(request)
+      return this.readFrom(position + at, request.maxBytes + this.log.overReadBytes)
+    }
+    const first = this.checkedSize(buffer, at, position)
+    const isTooLarge = first > request.maxBytes && !request.minOneBatch
+    if (isTooLarge || batches.lastOffset(buffer, at) >= this.bound) {
+      this.log.buffers.release(buffer)
+      return empty(request)
+    }
+    if (at + first > filled) {
+      this.log.buffers.release(buffer)
+      if (position + at + first > this.limit) return empty(request)
+      return this.readFrom(position + at, Math.max(first, request.maxBytes))
+    }
+    let end = Math.min(filled, at + Math.max(first, request.maxBytes))
+    if (!this.isLimitExact) end = this.cutAtBound(buffer, at, end, position)
+    const aborted = request.committed ? this.abortedBefore(position + end) : null
+    return new PooledSlice(this.log.buffers, buffer, at, end, aborted)
+  }
+
+  private cutAtBound(buffer: Buffer, start: number, end: number, position: number): number {
+    let at = start
+    while (at + BYTES_TO_LAST_OFFSET <= end) {
+      if (batches.lastOffset(buffer, at) >= this.bound) return at
+      at += this.checkedSize(buffer, at, position)
+    }
+    // A last batch that is cut, but of which enough was seen, may stay. Of less than that nothing is known.
+    return Math.min(at, end)
+  }
+
+  /** Size of a batch that lies in a file: never trusted to be possible. */
+  private checkedSize(buffer: Buffer, at: number, position: number): number {
+    const size = batches.sizeInBytes(buffer, at)
+    if (size >= batches.RECORD_BATCH_OVERHEAD) return size
+    this.log.buffers.release(buffer)
+    throw new ProtocolError(
+      'CORRUPT_MESSAGE',
+      `${this.log.name}: batch of ${size} bytes at ${position + at} in ${this.segment.path}.log`,
+    )
+  }
+
+  /** The offset lies in a gap (compaction removed what was there): the answer is in the next segment. */
+  private nextSegment(): LogSlice | Promise<LogSlice> {
+    const { segments } = this.log
+    const next = segments[segments.indexOf(this.segment) + 1]
+    if (next === undefined || next.baseOffset >= this.bound) return empty(this.request)
+    return new SegmentRead(this.log, this.request, this.bound, next).start()
+  }
+
+  private abortedBefore(endPosition: number): readonly AbortedTransaction[] {
+    const { log, request, segment } = this
+    const known = segment.offsetIndex!.offsetBehind(endPosition) ?? segment.endOffset
+    const end = Math.min(known, this.bound)
+    const found: AbortedTransaction[] = []
+    for (let i = log.segments.indexOf(segment); i < log.segments.length; i++) {
+      if (log.segments[i]!.txnIndex.collect(request.offset, end, found)) break
+    }
+    return found
+  }
+}
+
+/** About how many bytes a read of [offset, upTo) could answer; exact near the end of the log. */
+export function bytesBetween(log: ReadableLog, offset: number, upTo: number): number {
+  const bound = Math.min(upTo, log.writtenOffset)
+  if (offset >= bound) return 0
+  let total = 0
+  for (let i = segmentIndexFor(log.segments, offset); i < log.segments.length; i++) {
+    const segment = log.segments[i]!
+    if (segment.baseOffset >= bound) break
+    const end = bound >= segment.endOffset ? segment.writtenSize : positionOf(segment, bound)
+    total += end - (offset <= segment.baseOffset ? 0 : positionOf(segment, offset))
+  }
+  return Math.max(total, 1)
+}
+
+function positionOf(segment: Segment, offset: number): number {
+  const exact = segment.tailPosition(offset)
+  if (exact !== -1) return Math.min(exact, segment.writtenSize)
+  return segment.isLoaded ? segment.positionBefore(offset) : 0
+}
+
+/** The first record at or above `startOffset` whose timestamp is `timestamp` or later; null if there is none. */
+export async function findByTimestamp(
+  log: ReadableLog,
+  timestamp: number,
+): Promise<TimestampAndOffset | null> {
+  for (const segment of [...log.segments]) {
+    if (segment.endOffset <= log.logStartOffset) continue
+    await segment.loadMaxTimestamp()
+    if (segment.maxTimestamp < timestamp) continue
+    await segment.load()
+    const from = Math.max(segment.timeIndex!.lookup(timestamp), log.logStartOffset)
+    const found = await searchSegment(log, segment, segment.positionBefore(from), timestamp)
+    if (found !== null) return found
+  }
+  return null
+}
+
+async function searchSegment(
+  log: ReadableLog,
+  segment: Segment,
+  from: number,
+  timestamp: number,
+): Promise<TimestampAndOffset | null> {
+  let position = from
+  while (position < segment.writtenSize) {
+    const candidate = await findBatch(segment, position, (buffer, at) => {
+      if (batches.lastOffset(buffer, at) < log.logStartOffset) return false
+      return batches.maxTimestamp(buffer, at) >= timestamp
+    })
+    if (candidate === null) return null
+    for (const record of await decodeBatch(candidate.batch, 0, MAX_DECOMPRESSED_BYTES)) {
+      if (record.timestamp < timestamp || record.offset < log.logStartOffset) continue
+      const leaderEpoch = batches.leaderEpoch(candidate.batch, 0)
+      return { timestamp: record.timestamp, offset: record.offset, leaderEpoch }
+    }
+    position = candidate.position + candidate.batch.length
+  }
+  return null
+}
+
+/** The first record with the greatest timestamp of the log; null if no record has one. */
+export async function findMaxTimestamp(log: ReadableLog): Promise<TimestampAndOffset | null> {
+  let latest: Segment | null = null
+  for (const segment of [...log.segments]) {
+    await segment.loadMaxTimestamp()
+    if (segment.maxTimestamp >= 0 && segment.maxTimestamp > (latest?.maxTimestamp ?? -1)) {
+      latest = segment
+    }
+  }
+  if (latest === null) return null
+  await latest.load()
+  const { maxTimestamp, offsetOfMaxTimestamp } = latest
+  const position = latest.positionBefore(offsetOfMaxTimestamp)
+  const candidate = await findBatch(latest, position, (buffer, at) => {
+    return batches.lastOffset(buffer, at) >= offsetOfMaxTimestamp
+  })
+  if (candidate === null) return null
+  const records = await decodeBatch(candidate.batch, 0, MAX_DECOMPRESSED_BYTES)
+  const record = records.find(({ timestamp }) => timestamp >= maxTimestamp)
+  if (record === undefined) return null
+  const leaderEpoch = batches.leaderEpoch(candidate.batch, 0)
+  return { timestamp: record.timestamp, offset: record.offset, leaderEpoch }
+}
+
+/** Where the first batch begins that holds `offset` or a later one; the end of the segment if there is none. */
+export async function positionOfBatch(segment: Segment, offset: number): Promise<number> {
+  const candidate = await findBatch(segment, segment.positionBefore(offset), (buffer, at) => {
+    return batches.lastOffset(buffer, at) >= offset
+  })
+  return candidate?.position ?? segment.writtenSize
+}
+
+/** The first batch from `position` on that `matches`, read whole. */
+async function findBatch(
+  segment: Segment,
+  position: number,
+  matches: (buffer: Buffer, at: number) => boolean,
+): Promise<{ batch: Buffer; position: number } | null> {
+  let found = -1
+  let size = 0
+  const options = { checkCrc: false, firstOffset: segment.baseOffset }
+  await walkBatches(segment.file, position, segment.writtenSize, options, (buffer, at, place) => {
+    if (!matches(buffer, at)) return true
+    found = place
+    size = batches.sizeInBytes(buffer, at)
+    return false
+  })
+  if (found === -1) return null
+  const batch = Buffer.allocUnsafe(size)
+  const filled = await segment.file.read(found, batch)
+  return filled === size ? { batch, position: found } : null
+}

@@ -1,0 +1,498 @@
+/**
+ * One partition's log: ordered segments, of which the last is written. Room 4 of 5 on the Produce path: it drops repeated
+ * batches, assigns offsets, and decides when to roll, to write and to sync.
+ *
+ *   logStartOffset ≤ … ≤ durableOffset ≤ writtenOffset ≤ logEndOffset
+ *        oldest that        synced         with the        next to be
+ *        may be read                       kernel          assigned
+ *
+ * `append` is synchronous: the batch is copied into the staging arena, and the turn's end writes everything that was
+ * staged with one call. Only then is `writtenOffset` moved and `on.written` called; readers see nothing above it, and an
+ * acknowledgement is due from there on.
+ *
+ * A failed write or sync is final (log-writer.ts). The log then refuses appends with KAFKA_STORAGE_ERROR; what was
+ * written before can still be read.
+ */
+import assert from 'node:assert/strict'
+import type { BufferPool } from '../protocol/buffer-pool.ts'
+import { ProtocolError } from '../protocol/errors.ts'
+import * as batches from '../protocol/record-batch.ts'
+import { LEADER_EPOCHS } from './checkpoint.ts'
+import type { LogConfig } from './config.ts'
+import type { Disk } from './disk.ts'
+import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
+import type { LogOptions, StoreLog } from './log-options.ts'
+import type { LogSlice, ReadRequest, TimestampAndOffset } from './log-reader.ts'
+import * as reader from './log-reader.ts'
+import { LogWriter } from './log-writer.ts'
+import type { ProducerSnapshots } from './producer-snapshots.ts'
+import type { ProducerStates } from './producer-state.ts'
+import { type OpenedLog, openLog } from './recovery.ts'
+import { Segment } from './segment.ts'
+import type { Staging } from './staging.ts'
+
+export type { EpochEndOffset } from './leader-epochs.ts'
+export type { LogCallbacks, LogOptions, StoreLog } from './log-options.ts'
+export type { LogSlice, ReadRequest, TimestampAndOffset } from './log-reader.ts'
+export type { AbortedTransaction } from './txn-index.ts'
+
+export interface AppendInfo {
+  readonly baseOffset: number
+  readonly lastOffset: number
+  /** The batch had been appended before: these are the offsets it got then. */
+  readonly duplicate: boolean
+  /** The broker's time where the topic wants it in the records, otherwise -1. */
+  readonly logAppendTimeMs: number
+  readonly logStartOffset: number
+}
+
+export interface ActiveProducer {
+  readonly producerId: number
+  readonly epoch: number
+  readonly lastSequence: number
+  readonly lastTimestamp: number
+  readonly coordinatorEpoch: number
+  readonly currentTxnStartOffset: number
+}
+
+/** Sealed segments whose indexes stay in memory after a roll; the rest are read again when needed. */
+const LOADED_SEALED_SEGMENTS = 2
+
+export class Log implements reader.ReadableLog {
+  readonly directory: string
+  readonly name: string
+  readonly buffers: BufferPool
+  logStartOffset: number
+  logEndOffset: number
+  /** Set by whoever knows; checkpointed by the log directory. -1: the written offset. */
+  highWatermark = -1
+
+  private readonly disk: Disk
+  private readonly staging: Staging
+  private readonly storeLog: StoreLog | undefined
+  private readonly writer: LogWriter
+  private config: LogConfig
+  private readonly segmentList: Segment[]
+  private active: Segment
+  private readonly producers: ProducerStates
+  private readonly epochs: LeaderEpochs
+  private readonly snapshots: ProducerSnapshots
+
+  private areEpochsDirty: boolean
+
+  static async open(options: LogOptions): Promise<Log> {
+    return new Log(options, await openLog(options))
+  }
+
+  private constructor(options: LogOptions, opened: OpenedLog) {
+    this.directory = options.directory
+    this.name = options.directory.slice(options.directory.lastIndexOf('/') + 1)
+    this.buffers = options.buffers
+    this.disk = options.disk
+    this.staging = options.staging
+    this.storeLog = options.log
+    this.config = options.config
+    this.segmentList = opened.segments
+    this.active = opened.segments.at(-1)!
+    this.producers = opened.producers
+    this.epochs = opened.epochs
+    this.snapshots = opened.snapshots
+    this.logStartOffset = opened.logStartOffset
+    this.logEndOffset = opened.logEndOffset
+    this.writer = new LogWriter({
+      name: this.name,
+      directory: options.directory,
+      disk: options.disk,
+      turn: options.turn,
+      on: options.on,
+      log: options.log,
+      segments: opened.segments,
+      writtenOffset: opened.logEndOffset,
+      durableOffset: opened.durableOffset,
+    })
+    this.areEpochsDirty = opened.areEpochsDirty
+    this.saveEpochs()
+    // A stop between moving the log's start and unlinking leaves segments below it.
+    this.writer.inBackground(() => this.deleteSegmentsBelowStart())
+  }
+
+  get segments(): readonly Segment[] {
+    return this.segmentList
+  }
+
+  get overReadBytes(): number {
+    return this.config.indexIntervalBytes
+  }
+
+  get sizeBytes(): number {
+    let total = 0
+    for (const segment of this.segmentList) total += segment.size
+    return total
+  }
+
+  /** First offset of the oldest open transaction, otherwise the end of the log. */
+  get lastStableOffset(): number {
+    return this.producers.firstUnstableOffset ?? this.logEndOffset
+  }
+
+  /** New settings hold from the next append on. */
+  updateConfig(config: LogConfig): void {
+    this.config = config
+    this.active.updateConfig(config)
+  }
+
+  // ------------------------------------------------------------------------------------------------ appending
+
+  /**
+   * Appends one validated batch (validator.ts). `maxTimestamp` is the batch's; the time index records it with the
+   * batch's last offset, as Kafka 4 does, so `offsetOfMaxTimestamp` is not stored. The caller's buffer is only read.
+   */
+  append(
+    batch: Buffer,
+    maxTimestamp: number,
+    _offsetOfMaxTimestamp: number,
+    leaderEpoch: number,
+    nowMs: number,
+  ): AppendInfo {
+    if (!this.writer.canAppend) throw this.writer.storageError()
+    const producerId = batches.producerId(batch, 0)
+    if (producerId !== batches.NO_PRODUCER_ID) {
+      const earlier = this.checkProducer(batch, producerId)
+      if (earlier !== null) return earlier
+    }
+    const baseOffset = this.logEndOffset
+    const delta = batches.lastOffsetDelta(batch, 0)
+    const lastOffset = baseOffset + delta
+    if (this.mustRoll(batch.length, lastOffset, maxTimestamp, nowMs)) this.roll(nowMs)
+    const segment = this.active
+    const at = segment.stage(batch, baseOffset, lastOffset, maxTimestamp)
+    batches.restamp(segment.stagedBuffer, at, baseOffset, leaderEpoch)
+    if (leaderEpoch > this.epochs.latest) this.beginEpoch(leaderEpoch, baseOffset)
+    if (producerId !== batches.NO_PRODUCER_ID) {
+      this.producers.append(
+        producerId,
+        batches.producerEpoch(batch, 0),
+        batches.lastSequence(batch, 0),
+        lastOffset,
+        delta,
+        maxTimestamp,
+        batches.isTransactional(batch, 0),
+      )
+    }
+    this.logEndOffset = lastOffset + 1
+    this.writer.staged()
+    const logAppendTimeMs = batches.timestampType(batch, 0) === 'LogAppendTime' ? maxTimestamp : -1
+    return {
+      baseOffset,
+      lastOffset,
+      duplicate: false,
+      logAppendTimeMs,
+      logStartOffset: this.logStartOffset,
+    }
+  }
+
+  /** The offsets of the same batch if it was appended before; throws if it does not follow what its producer sent. */
+  private checkProducer(batch: Buffer, producerId: number): AppendInfo | null {
+    const known = this.producers.entry(producerId)
+    if (known === undefined) return null
+    const epoch = batches.producerEpoch(batch, 0)
+    const firstSequence = batches.baseSequence(batch, 0)
+    const slot = known.findDuplicate(epoch, firstSequence, batches.lastSequence(batch, 0))
+    if (slot === -1) {
+      this.producers.checkAppend(known, epoch, firstSequence, this.logEndOffset)
+      return null
+    }
+    const isLogTime = batches.timestampType(batch, 0) === 'LogAppendTime'
+    return {
+      baseOffset: known.baseOffsetOf(slot),
+      lastOffset: known.lastOffsetOf(slot),
+      duplicate: true,
+      logAppendTimeMs: isLogTime ? known.timestampOf(slot) : -1,
+      logStartOffset: this.logStartOffset,
+    }
+  }
+
+  private mustRoll(size: number, lastOffset: number, timestamp: number, nowMs: number): boolean {
+    const { active, config } = this
+    if (size > config.segmentBytes) {
+      throw new ProtocolError(
+        'RECORD_LIST_TOO_LARGE',
+        `a batch of ${size} bytes does not fit segment.bytes ${config.segmentBytes} of ${this.name}`,
+      )
+    }
+    if (active.size === 0) return false
+    if (active.size > config.segmentBytes - size) return true
+    const waitedMs =
+      active.firstTimestamp >= 0 ? timestamp - active.firstTimestamp : nowMs - active.createdMs
+    if (waitedMs > config.segmentMs - this.jitterMs()) return true
+    return active.areIndexesFull || !active.fits(lastOffset)
+  }
+
+  /** Partitions that began together should not roll together: a part of `segment.jitter.ms`, fixed for each segment. */
+  private jitterMs(): number {
+    const { segmentJitterMs, segmentMs } = this.config
+    if (segmentJitterMs === 0) return 0
+    let hash = this.active.baseOffset % 2147483647
+    for (let i = 0; i < this.name.length; i++) hash = (hash * 31 + this.name.charCodeAt(i)) | 0
+    return Math.abs(hash) % Math.min(segmentJitterMs, segmentMs)
+  }
+
+  private roll(nowMs: number): void {
+    const old = this.active
+    this.writer.flush()
+    if (this.failure !== null) throw this.writer.storageError()
+    let next: Segment
+    try {
+      next = Segment.create(this.place, this.config, this.logEndOffset, nowMs)
+    } catch (error) {
+      this.writer.fail(error)
+      throw this.writer.storageError()
+    }
+    old.seal()
+    this.writer.sealed(old)
+    this.segmentList.push(next)
+    this.active = next
+    this.writer.isDirectoryDirty = true
+    const offset = this.logEndOffset
+    const snapshot = this.producers.encodeSnapshot()
+    this.storeLog?.info('segment rolled', {
+      log: this.name,
+      from: old.baseOffset,
+      to: offset,
+      bytes: old.size,
+    })
+    this.writer.inBackground(() => this.finishRoll(old, offset, snapshot))
+  }
+
+  private get place(): { disk: Disk; directory: string; staging: Staging } {
+    return { disk: this.disk, directory: this.directory, staging: this.staging }
+  }
+
+  private async finishRoll(old: Segment, offset: number, snapshot: Buffer): Promise<void> {
+    await this.writer.allWritten()
+    await this.snapshots.save(offset, snapshot)
+    if (this.segmentList.includes(old)) await old.saveIndexes(true)
+    await this.sync()
+    await this.snapshots.removeStray(this.segmentList)
+    await this.unloadSealed(LOADED_SEALED_SEGMENTS)
+  }
+
+  private beginEpoch(epoch: number, startOffset: number): void {
+    if (!this.epochs.assign(epoch, startOffset)) return
+    this.areEpochsDirty = true
+    this.saveEpochs()
+  }
+
+  // ------------------------------------------------------------------------------------- writing and syncing
+
+  get writtenOffset(): number {
+    return this.writer.writtenOffset
+  }
+
+  get durableOffset(): number {
+    return this.writer.durableOffset
+  }
+
+  get recoveryPoint(): number {
+    return this.writer.durableOffset
+  }
+
+  /** What stopped the log; null while it works. */
+  get failure(): Error | null {
+    return this.writer.failure
+  }
+
+  /** Writes what is staged. Answers the written offset; a promise while the disk is slow. */
+  flushNow(): number | Promise<number> {
+    return this.writer.flushNow()
+  }
+
+  /** Puts everything written so far on the medium and moves `durableOffset`. */
+  sync(): Promise<void> {
+    return this.writer.sync()
+  }
+
+  // ------------------------------------------------------------------------------------------------- reading
+
+  /** See `readLog`. A promise only where the bytes may not be in memory. */
+  read(request: ReadRequest): LogSlice | Promise<LogSlice> {
+    return reader.readLog(this, request)
+  }
+
+  /** About how many bytes a read of [offset, upTo) could answer; exact near the end of the log. */
+  bytesBetween(offset: number, upTo: number): number {
+    return reader.bytesBetween(this, offset, upTo)
+  }
+
+  /** The first record written at `timestamp` or later. */
+  offsetForTimestamp(timestamp: number): Promise<TimestampAndOffset | null> {
+    return reader.findByTimestamp(this, timestamp)
+  }
+
+  /** The record with the greatest timestamp. */
+  maxTimestamp(): Promise<TimestampAndOffset | null> {
+    return reader.findMaxTimestamp(this)
+  }
+
+  /** The leader epoch that assigned `offset`; -1 where it is not known. */
+  epochAt(offset: number): number {
+    return this.epochs.epochAt(offset)
+  }
+
+  endOffsetForEpoch(leaderEpoch: number): EpochEndOffset {
+    return this.epochs.endOffsetFor(leaderEpoch, this.logEndOffset)
+  }
+
+  get latestEpoch(): number {
+    return this.epochs.latest
+  }
+
+  activeProducers(): ActiveProducer[] {
+    return Array.from(this.producers.entries(), entry => ({
+      producerId: entry.producerId,
+      epoch: entry.epoch,
+      lastSequence: entry.lastSequence,
+      lastTimestamp: entry.lastTimestamp,
+      coordinatorEpoch: entry.coordinatorEpoch,
+      currentTxnStartOffset: entry.currentTxnFirstOffset,
+    }))
+  }
+
+  /** Once a minute: forgets producers that have gone and indexes of old segments that nobody read. */
+  async housekeep(nowMs: number): Promise<void> {
+    this.producers.removeExpired(nowMs)
+    await this.unloadSealed(0)
+  }
+
+  private async unloadSealed(keep: number): Promise<void> {
+    const loaded = this.segmentList.filter(
+      segment => segment !== this.active && segment.isLoaded && !segment.isDirty,
+    )
+    for (const segment of loaded.slice(0, Math.max(0, loaded.length - keep))) {
+      if (keep === 0 && segment.wasUsed) segment.wasUsed = false
+      else await segment.unload()
+    }
+  }
+
+  // ---------------------------------------------------------------------------------- shortening and closing
+
+  /** DeleteRecords: nothing below `offset` can be read any more; segments that lie wholly below go. */
+  async advanceLogStartTo(offset: number): Promise<void> {
+    if (offset > this.logEndOffset) {
+      throw new ProtocolError('OFFSET_OUT_OF_RANGE', `${this.name} ends at ${this.logEndOffset}`)
+    }
+    if (offset <= this.logStartOffset) return
+    this.storeLog?.info('log start moved', {
+      log: this.name,
+      from: this.logStartOffset,
+      to: offset,
+    })
+    this.logStartOffset = offset
+    if (this.epochs.truncateFromStart(offset)) this.areEpochsDirty = true
+    this.saveEpochs()
+    await this.deleteSegmentsBelowStart()
+  }
+
+  /** Removes the segments that end at or below the log's start. The active one always stays. */
+  private async deleteSegmentsBelowStart(): Promise<void> {
+    while (this.segmentList.length > 1 && this.segmentList[1]!.baseOffset <= this.logStartOffset) {
+      const segment = this.segmentList.shift()!
+      this.storeLog?.info('segment deleted', { log: this.name, baseOffset: segment.baseOffset })
+      await segment.remove()
+    }
+    await this.snapshots.removeStray(this.segmentList)
+  }
+
+  /**
+   * Drops everything at and above `offset`, and the whole of a batch that contains it. The caller sees to it that
+   * nothing is appended meanwhile.
+   */
+  async truncateTo(offset: number): Promise<void> {
+    assert(offset >= 0, `negative offset ${offset}`)
+    await this.settle()
+    if (offset >= this.logEndOffset) return
+    if (offset <= this.segmentList[0]!.baseOffset) return this.truncateFullyTo(offset)
+    this.storeLog?.info('log truncated', { log: this.name, from: this.logEndOffset, to: offset })
+    const keep = reader.segmentIndexFor(this.segmentList, offset)
+    for (const segment of this.segmentList.splice(keep + 1)) await segment.remove()
+    const active = this.segmentList[keep]!
+    await active.load()
+    await active.truncateTo(await reader.positionOfBatch(active, offset), offset)
+    this.active = active
+    active.isActive = true
+    this.endAt(offset)
+    await this.snapshots.restore(this.producers, this.segmentList, offset, 0)
+  }
+
+  /** Drops everything and starts again, empty, at `offset`. */
+  async truncateFullyTo(offset: number): Promise<void> {
+    await this.settle()
+    this.storeLog?.info('log truncated fully', {
+      log: this.name,
+      from: this.logEndOffset,
+      to: offset,
+    })
+    for (const segment of this.segmentList.splice(0)) await segment.remove()
+    this.active = Segment.create(this.place, this.config, offset, 0)
+    this.segmentList.push(this.active)
+    this.writer.isDirectoryDirty = true
+    this.logStartOffset = offset
+    this.epochs.clear()
+    this.areEpochsDirty = true
+    this.endAt(offset)
+    await this.snapshots.restore(this.producers, this.segmentList, offset, 0)
+  }
+
+  private endAt(offset: number): void {
+    this.logEndOffset = offset
+    this.writer.endAt(offset)
+    this.logStartOffset = Math.min(this.logStartOffset, offset)
+    if (this.epochs.truncateFromEnd(offset)) this.areEpochsDirty = true
+    this.saveEpochs()
+  }
+
+  /** Waits until nothing is being written any more, neither batches nor what describes them. */
+  private async settle(): Promise<void> {
+    await this.writer.allWritten()
+    await this.writer.settled()
+    if (!this.writer.canAppend) throw this.writer.storageError()
+  }
+
+  private saveEpochs(): void {
+    if (!this.areEpochsDirty) return
+    this.writer.inBackground(async () => {
+      if (!this.areEpochsDirty) return
+      this.areEpochsDirty = false
+      await this.disk.replaceFile(`${this.directory}/${LEADER_EPOCHS}`, this.epochs.encode())
+    })
+  }
+
+  /** A clean stop: everything written, synced and described, so that the next start reads no batch. */
+  async close(): Promise<void> {
+    if (this.writer.isClosed) return
+    await this.writer.allWritten()
+    this.saveEpochs()
+    await this.writer.settled()
+    if (this.failure === null) {
+      this.active.seal()
+      const end = this.logEndOffset
+      if (end > Math.max(0, this.snapshots.latest)) {
+        await this.snapshots.save(end, this.producers.encodeSnapshot())
+      }
+      await this.snapshots.removeStray(this.segmentList)
+      for (const segment of this.segmentList) await segment.saveIndexes(false)
+      await this.sync()
+    }
+    this.writer.isClosed = true
+    for (const segment of this.segmentList) await segment.close()
+  }
+
+  /** Stops at once, for a directory that is about to be deleted: nothing more is written. */
+  async abandon(): Promise<void> {
+    this.writer.isClosed = true
+    for (const segment of this.segmentList) segment.dropStaged()
+    await this.writer.allWritten()
+    await this.writer.settled()
+    for (const segment of this.segmentList) await segment.close()
+  }
+}

@@ -1,0 +1,273 @@
+/**
+ * Opening a log: what its files say, and after an unclean stop what is still true of them.
+ *
+ * After a clean stop the indexes, the producer snapshot and the epoch file are complete, and no batch is read but those
+ * behind the last index entry. After an unclean one everything from the recovery point on is read and checked, batch by
+ * batch: the log is cut in front of the first that is torn or damaged, indexes are rebuilt, producers and leader epochs
+ * replayed. Below the recovery point everything is known to be on the medium, so nothing there is read.
+ *
+ * What is acknowledged was handed to the kernel: a killed process loses none of it. A power cut can take what was not
+ * synced; recovery then finds the last whole batch.
+ */
+import * as batches from '../protocol/record-batch.ts'
+import { type WalkEnd, walkBatches } from './batch-walker.ts'
+import { LEADER_EPOCHS } from './checkpoint.ts'
+import { LeaderEpochs } from './leader-epochs.ts'
+import type { LogOptions, StoreLog } from './log-options.ts'
+import { ProducerSnapshots } from './producer-snapshots.ts'
+import { ProducerStates } from './producer-state.ts'
+import { Segment } from './segment.ts'
+import { TxnIndex } from './txn-index.ts'
+
+/** A log file begins with a batch of format 0 or 1, which Kafka 4 no longer writes and we do not read. */
+export class OldFormatError extends Error {
+  override readonly name = 'OldFormatError'
+}
+
+export interface OpenedLog {
+  /** At least one; the last is active and loaded. */
+  readonly segments: Segment[]
+  readonly logStartOffset: number
+  readonly logEndOffset: number
+  /** Below it everything is on the medium. */
+  readonly durableOffset: number
+  readonly producers: ProducerStates
+  readonly epochs: LeaderEpochs
+  /** The epoch file does not say what `epochs` says. */
+  readonly areEpochsDirty: boolean
+  readonly snapshots: ProducerSnapshots
+}
+
+/** What the names in a log's directory mean. */
+interface Inventory {
+  readonly logs: Map<number, { size: number; modifiedMs: number }>
+  readonly withTxnIndex: Set<number>
+  readonly snapshots: number[]
+}
+
+const FILE_NAME = /^(\d{20})\.(log|index|timeindex|txnindex|snapshot)$/
+
+export async function openLog(options: LogOptions): Promise<OpenedLog> {
+  return await new Opening(options).run()
+}
+
+class Opening {
+  private readonly options: LogOptions
+  private readonly log: StoreLog | undefined
+  private segments: Segment[] = []
+  private readonly producers: ProducerStates
+  private epochs = new LeaderEpochs()
+  private areEpochsDirty = false
+  private snapshots: ProducerSnapshots
+
+  constructor(options: LogOptions) {
+    this.options = options
+    this.log = options.log
+    this.producers = new ProducerStates(options.producerIdExpirationMs)
+    this.snapshots = new ProducerSnapshots(options.disk, options.directory, [], options.log)
+  }
+
+  async run(): Promise<OpenedLog> {
+    const { options } = this
+    const inventory = await this.takeInventory()
+    this.snapshots = new ProducerSnapshots(
+      options.disk,
+      options.directory,
+      inventory.snapshots,
+      options.log,
+    )
+    await this.loadEpochs()
+    await this.makeSegments(inventory)
+    const wasClean = options.wasCleanShutdown && (await this.openClean())
+    if (!wasClean) await this.recover()
+    const active = this.segments.at(-1)!
+    active.isActive = true
+    const logStartOffset = Math.max(options.logStartOffset, this.segments[0]!.baseOffset)
+    if (active.endOffset < logStartOffset) await this.startAnewAt(logStartOffset)
+    const logEndOffset = this.segments.at(-1)!.endOffset
+    if (this.epochs.truncateFromEnd(logEndOffset)) this.areEpochsDirty = true
+    const recoveryPoint = wasClean ? logEndOffset : options.recoveryPoint
+    return {
+      segments: this.segments,
+      logStartOffset,
+      logEndOffset,
+      durableOffset: Math.min(recoveryPoint, logEndOffset),
+      producers: this.producers,
+      epochs: this.epochs,
+      areEpochsDirty: this.areEpochsDirty,
+      snapshots: this.snapshots,
+    }
+  }
+
+  private async takeInventory(): Promise<Inventory> {
+    const { disk, directory } = this.options
+    const inventory: Inventory = { logs: new Map(), withTxnIndex: new Set(), snapshots: [] }
+    const others: { name: string; base: number }[] = []
+    for (const { name, isDirectory, size, modifiedMs } of await disk.list(directory)) {
+      if (isDirectory) continue
+      if (name.endsWith('.swap')) {
+        throw new Error(
+          `${directory}/${name}: an unfinished compaction of another broker; let it finish`,
+        )
+      }
+      if (/\.(deleted|cleaned|tmp)$/.test(name)) {
+        await disk.remove(`${directory}/${name}`)
+        continue
+      }
+      const [, digits, kind] = FILE_NAME.exec(name) ?? []
+      if (digits === undefined) continue
+      const base = Number(digits)
+      if (kind === 'log') inventory.logs.set(base, { size, modifiedMs })
+      else if (kind === 'snapshot') inventory.snapshots.push(base)
+      else others.push({ name, base })
+      if (kind === 'txnindex') inventory.withTxnIndex.add(base)
+    }
+    // Indexes without a log file are what an interrupted deletion leaves.
+    for (const { name, base } of others) {
+      if (!inventory.logs.has(base)) await disk.remove(`${directory}/${name}`)
+    }
+    return inventory
+  }
+
+  private async loadEpochs(): Promise<void> {
+    const { disk, directory } = this.options
+    const bytes = await disk.readFile(`${directory}/${LEADER_EPOCHS}`)
+    if (bytes === null) return
+    try {
+      this.epochs = LeaderEpochs.parse(bytes)
+    } catch (error) {
+      this.log?.warn('leader epochs unreadable, starting without', {
+        directory,
+        error: String(error),
+      })
+    }
+  }
+
+  private async makeSegments(inventory: Inventory): Promise<void> {
+    const { options } = this
+    const { disk, directory, config } = options
+    const bases = [...inventory.logs.keys()].sort((a, b) => a - b)
+    for (const base of bases) {
+      const { size, modifiedMs } = inventory.logs.get(base)!
+      const previous = this.segments.at(-1)
+      if (previous !== undefined) previous.endOffset = base
+      this.segments.push(new Segment(options, config, base, size, Math.max(0, modifiedMs)))
+    }
+    if (this.segments.length === 0) {
+      this.segments.push(Segment.create(options, config, options.logStartOffset, options.nowMs))
+    }
+    for (const segment of this.segments) {
+      if (!inventory.withTxnIndex.has(segment.baseOffset)) continue
+      const bytes = await disk.readFile(`${segment.path}.txnindex`)
+      const isLast = segment === this.segments.at(-1)
+      const end = isLast ? Number.POSITIVE_INFINITY : segment.endOffset
+      const index = bytes === null ? null : TxnIndex.parse(bytes, segment.baseOffset, end)
+      if (index === null)
+        this.log?.warn('txnindex unreadable', { directory, base: segment.baseOffset })
+      else segment.txnIndex = index
+    }
+  }
+
+  /** Answers false where the files turn out not to be those of a clean stop. */
+  private async openClean(): Promise<boolean> {
+    const { directory } = this.options
+    const active = this.segments.at(-1)!
+    await this.refuseOldFormat(active)
+    await active.load()
+    const { damage, position } = await active.scanTail()
+    if (damage !== null) {
+      this.log?.warn('damaged after a clean stop, recovering', { directory, damage, position })
+      return false
+    }
+    if (active.size > 0) await active.loadFirstTimestamp()
+    const { nowMs } = this.options
+    await this.snapshots.restore(this.producers, this.segments, active.endOffset, nowMs)
+    return true
+  }
+
+  private async recover(): Promise<void> {
+    const { directory, recoveryPoint, nowMs } = this.options
+    let first = this.segments.findIndex(segment => segment.endOffset > recoveryPoint)
+    if (first === -1) first = this.segments.length - 1
+    // Newer snapshots, if any, are rebuilt rather than believed: what they describe may be about to be cut.
+    const firstBase = this.segments[first]!.baseOffset
+    await this.snapshots.restore(this.producers, this.segments, firstBase, nowMs)
+    const bytesBefore = this.segments.reduce((sum, segment) => sum + segment.size, 0)
+    let damage: string | null = null
+    let checkedBytes = 0
+    for (let i = first; i < this.segments.length; i++) {
+      const segment = this.segments[i]!
+      const end = await this.recoverSegment(segment)
+      checkedBytes += end.position
+      damage = end.damage
+      if (damage === null) continue
+      for (const lost of this.segments.splice(i + 1)) await lost.remove()
+    }
+    const active = this.segments.at(-1)!
+    const bytes = this.segments.reduce((sum, segment) => sum + segment.size, 0)
+    const fields = { directory, recoveryPoint, logEndOffset: active.endOffset, checkedBytes }
+    if (damage === null) this.log?.info('log recovered', fields)
+    else
+      this.log?.info('log recovered, damaged tail cut', { ...fields, damage, bytesBefore, bytes })
+  }
+
+  /** Checks every batch, rebuilds what is derived from them, and cuts the file in front of the first bad one. */
+  private async recoverSegment(segment: Segment): Promise<WalkEnd> {
+    await this.refuseOldFormat(segment)
+    await segment.openForRecovery()
+    segment.txnIndex.truncateTo(segment.baseOffset)
+    const options = { checkCrc: true, firstOffset: segment.baseOffset }
+    const visit = (buffer: Buffer, at: number, position: number) => {
+      segment.noteBatch(buffer, at, position)
+      const epoch = batches.leaderEpoch(buffer, at)
+      if (epoch > this.epochs.latest && this.epochs.assign(epoch, batches.baseOffset(buffer, at))) {
+        this.areEpochsDirty = true
+      }
+      const aborted = this.producers.replay(buffer, at)
+      if (aborted !== null) segment.txnIndex.append(aborted)
+    }
+    const end = await walkBatches(segment.file, 0, segment.size, options, visit)
+    if (end.position < segment.size) {
+      await segment.file.truncate(end.position)
+      segment.size = end.position
+      segment.writtenSize = end.position
+    }
+    segment.isDirty = true
+    const isLast = segment === this.segments.at(-1)
+    if (isLast || end.damage !== null) segment.endOffset = end.nextOffset
+    else {
+      segment.seal()
+      await segment.saveIndexes(false)
+    }
+    return end
+  }
+
+  private async refuseOldFormat(segment: Segment): Promise<void> {
+    if (segment.size <= batches.MAGIC) return
+    const { disk } = this.options
+    const file = await disk.open(`${segment.path}.log`)
+    const head = Buffer.alloc(batches.MAGIC + 1)
+    await file.read(0, head)
+    await file.close()
+    const format = batches.magic(head, 0)
+    const length = batches.batchLength(head, 0)
+    // A file of zeros (preallocated, then cut off from its process) has length 0: that is damage, not an old format.
+    if (format >= 0 && format < batches.CURRENT_MAGIC && length >= 14 && length < segment.size) {
+      throw new OldFormatError(`${segment.path}.log holds messages of format ${format}`)
+    }
+  }
+
+  /** The checkpoint says that the log starts behind its end: what is there was deleted long ago. */
+  private async startAnewAt(offset: number): Promise<void> {
+    const { options } = this
+    this.log?.warn('log ends before its start', {
+      directory: options.directory,
+      logStartOffset: offset,
+    })
+    for (const segment of this.segments) await segment.remove()
+    this.segments = [Segment.create(options, options.config, offset, options.nowMs)]
+    this.producers.clear()
+    this.epochs.clear()
+    this.areEpochsDirty = true
+  }
+}

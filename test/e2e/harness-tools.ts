@@ -1,0 +1,112 @@
+/**
+ * Kafka's own command line tools, many of them in one JVM (see ToolDriver.java), and kcat with binary-safe reading.
+ *
+ * A `ToolJvm` runs one tool at a time; two of them run side by side. A tool that hangs is ended with its JVM, and the
+ * next call starts another.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { adopt, type Finished, KAFKA, runWell, temporaryDirectory } from './harness.ts'
+
+const DRIVER = join('test', 'e2e', 'ToolDriver.java')
+
+/** The tools' short names, as the `kafka` script of the peers knows them. */
+export const TOOLS = {
+  topics: 'org.apache.kafka.tools.TopicCommand',
+  configs: 'kafka.admin.ConfigCommand',
+  groups: 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
+  acls: 'org.apache.kafka.tools.AclCommand',
+  'get-offsets': 'org.apache.kafka.tools.GetOffsetShell',
+  'delete-records': 'org.apache.kafka.tools.DeleteRecordsCommand',
+  reassign: 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand',
+  features: 'org.apache.kafka.tools.FeatureCommand',
+  transactions: 'org.apache.kafka.tools.TransactionsCommand',
+  'log-dirs': 'org.apache.kafka.tools.LogDirsCommand',
+  'api-versions': 'org.apache.kafka.tools.BrokerApiVersionsCommand',
+  'producer-perf': 'org.apache.kafka.tools.ProducerPerformance',
+  'console-producer': 'org.apache.kafka.tools.ConsoleProducer',
+  'console-consumer': 'org.apache.kafka.tools.consumer.ConsoleConsumer',
+  'dump-log': 'org.apache.kafka.tools.DumpLogSegments',
+  cluster: 'org.apache.kafka.tools.ClusterTool',
+  records: 'Records',
+} as const
+
+export type ToolName = keyof typeof TOOLS
+
+export class ToolJvm {
+  readonly #directory = temporaryDirectory('tools')
+  #child: ChildProcess | null = null
+  #replies: AsyncIterator<string> | null = null
+  #runs = 0
+
+  /** Runs one tool to its end; exit code null means that it was ended after `timeoutMs`. */
+  async run(
+    tool: ToolName,
+    args: readonly string[],
+    options: { stdin?: string | Buffer; timeoutMs?: number } = {},
+  ): Promise<Finished> {
+    await this.#start()
+    const path = join(this.#directory, `${++this.#runs}`)
+    const [input, out, err] = [`${path}.in`, `${path}.out`, `${path}.err`]
+    if (options.stdin !== undefined) writeFileSync(input, options.stdin)
+    closeSync(openSync(out, 'w'))
+    closeSync(openSync(err, 'w'))
+    const request = { main: TOOLS[tool], args, in: options.stdin === undefined ? null : input }
+    this.#child?.stdin?.write(`${JSON.stringify({ ...request, out, err })}\n`)
+    const code = await this.#reply(options.timeoutMs ?? 60_000)
+    return { code, stdout: readFileSync(out), stderr: readFileSync(err, 'utf8') }
+  }
+
+  /** As `run`, but anything other than exit code 0 is an error with what the tool said. */
+  async runWell(
+    tool: ToolName,
+    args: readonly string[],
+    options: { stdin?: string | Buffer; timeoutMs?: number } = {},
+  ): Promise<Buffer> {
+    const { code, stdout, stderr } = await this.run(tool, args, options)
+    if (code === 0) return stdout
+    throw new Error(`${tool} ${args.join(' ')} ended with ${code}:\n${stdout}${stderr}`)
+  }
+
+  close(): void {
+    this.#child?.stdin?.end()
+    this.#child = null
+  }
+
+  async #start(): Promise<void> {
+    if (this.#child !== null) return
+    const env = { ...process.env, HEAP: '384m', JAVA_OPTS: '-XX:TieredStopAtLevel=1' }
+    const child = spawn(KAFKA, ['run', DRIVER], { stdio: ['pipe', 'pipe', 'inherit'], env })
+    this.#child = adopt(child)
+    this.#replies = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    if ((await this.#reply(60_000)) === null) throw new Error('the JVM for the tools did not start')
+  }
+
+  async #reply(timeoutMs: number): Promise<number | null> {
+    const child = this.#child
+    const timer = setTimeout(() => child?.kill('SIGKILL'), timeoutMs)
+    const line = await this.#replies?.next()
+    clearTimeout(timer)
+    if (line === undefined || line.done === true) {
+      this.#child = null
+      return null
+    }
+    const reply: { exit?: number } = JSON.parse(line.value)
+    return reply.exit ?? 0
+  }
+}
+
+/** Everything kcat can read of one partition, from the start to the end of the log, in kcat's format string. */
+export function kcatRead(
+  bootstrap: string,
+  topic: string,
+  partition: number,
+  format: string,
+): Promise<Buffer> {
+  const where = ['-b', bootstrap, '-t', topic, '-p', String(partition)]
+  const args = ['-C', '-q', '-e', '-o', 'beginning', '-f', format, ...where]
+  return runWell('kcat', args, { timeoutMs: 120_000 })
+}

@@ -1,0 +1,95 @@
+/**
+ * How much of everything each tier does, in one table. `test/run.mjs` sets OTTLA_TIER; a test file run by hand counts
+ * as the unit tier. A count that the acceptance of a step names stands here and nowhere else.
+ */
+
+export type TierName = 'unit' | 'tidy' | 'e2e' | 'soak'
+
+export interface Tier {
+  readonly name: TierName
+  /** Runs of each property test (fast-check's numRuns). */
+  readonly propertyRuns: number
+  /** Seeds of a seeded loop (crash points, mutations). */
+  readonly seeds: number
+  /** Mutated and truncated frames driven into the connection code without a socket. */
+  readonly driverFrames: number
+  /** Mutated and truncated frames sent over TCP. */
+  readonly tcpFrames: number
+  /** Records written per client and codec in the compatibility tests. */
+  readonly records: number
+  /** How often each kill variant ends the broker with SIGKILL. */
+  readonly kills: number
+  /** Minutes of steady load. */
+  readonly minutes: number
+}
+
+const TIERS: { readonly [Name in TierName]: Tier } = {
+  unit: {
+    name: 'unit',
+    propertyRuns: 100,
+    seeds: 20,
+    driverFrames: 20_000,
+    tcpFrames: 2_000,
+    records: 500,
+    kills: 1,
+    minutes: 0.05,
+  },
+  tidy: {
+    name: 'tidy',
+    propertyRuns: 10,
+    seeds: 2,
+    driverFrames: 1_000,
+    tcpFrames: 100,
+    records: 100,
+    kills: 1,
+    minutes: 0.05,
+  },
+  e2e: {
+    name: 'e2e',
+    propertyRuns: 100,
+    seeds: 50,
+    driverFrames: 100_000,
+    tcpFrames: 50_000,
+    records: 5_000,
+    kills: 5,
+    minutes: 0.25,
+  },
+  soak: {
+    name: 'soak',
+    propertyRuns: 2_000,
+    seeds: 1_000,
+    driverFrames: 900_000,
+    tcpFrames: 100_000,
+    records: 100_000,
+    kills: 30,
+    minutes: 10,
+  },
+}
+
+function tierNamed(name: string): Tier {
+  const tier = Object.entries(TIERS).find(([known]) => known === name)?.[1]
+  if (tier === undefined) throw new Error(`OTTLA_TIER is '${name}', not unit, tidy, e2e or soak`)
+  return tier
+}
+
+/** The tier this process runs in. */
+export const tier: Tier = tierNamed(process.env['OTTLA_TIER'] ?? 'unit')
+
+/** The seed of a random test: OTTLA_SEED to repeat one, else a new one. Whoever uses it prints it. */
+export function chooseSeed(): number {
+  const given = process.env['OTTLA_SEED']
+  return given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given) >>> 0
+}
+
+/** A small seeded generator, uniform in [0, 1): the same seed gives the same run. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0
+    let mixed = state ^ (state >>> 16)
+    mixed = Math.imul(mixed, 0x21f0aaad)
+    mixed ^= mixed >>> 15
+    mixed = Math.imul(mixed, 0x735a2d97)
+    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32
+  }
+}
