@@ -20,8 +20,8 @@ export const isResourceType = (type: number): boolean =>
   Object.values<number>(resourceTypes).includes(type)
 
 // Kafka's tools show these sentences, which differ by what is done.
-const ALTER_WORDS = { id: 'Node id', expected: '' }
-export const DESCRIBE_WORDS = { id: 'Broker id', expected: ' or empty string' }
+const ALTER_WORDS = { id: 'Node id', expected: ',' }
+export const DESCRIBE_WORDS = { id: 'Broker id', expected: ' or empty string,' }
 
 /** The layer that a broker resource's name stands for. @throws INVALID_REQUEST for another broker */
 export function brokerLayer(
@@ -36,7 +36,7 @@ export function brokerLayer(
   if (Number(name) !== nodeId) {
     throw new ProtocolError(
       'INVALID_REQUEST',
-      `Unexpected broker id, expected ${nodeId}${words.expected}, but received ${name}`,
+      `Unexpected broker id, expected ${nodeId}${words.expected} but received ${name}`,
     )
   }
   return 'broker'

@@ -394,10 +394,11 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Pro
   })
 }
 
-/** Whether a request was sent and nobody knows what became of it. */
+/** Whether a request that may change something was sent and nobody knows what became of it. */
 function isAnswerLost(error: unknown): boolean {
-  if (error instanceof TimeoutError) return true
-  return error instanceof ConnectionError && !error.neverOpened && error.place.api !== undefined
+  if (!(error instanceof TimeoutError || error instanceof ConnectionError)) return false
+  const wasSent = error instanceof TimeoutError || !error.neverOpened
+  return wasSent && error.place.api !== undefined && error.place.api !== 'Metadata'
 }
 
 function noneReachable(failures: readonly ConnectionError[]): ConnectionError {

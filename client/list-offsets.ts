@@ -135,8 +135,8 @@ function readAnswers(
       return [query, unknown(query, new AnswerError(-1, place, 'the broker left it out'))] as const
     }
     const { errorCode, offset, timestamp: timestampMs, leaderEpoch } = found
-    const error = errorCode === 0 ? null : new AnswerError(errorCode, place)
-    return [query, { ...ofQuery(query), offset, timestampMs, leaderEpoch, error }] as const
+    if (errorCode !== 0) return [query, unknown(query, new AnswerError(errorCode, place))] as const
+    return [query, { ...ofQuery(query), offset, timestampMs, leaderEpoch, error: null }] as const
   })
 }
 

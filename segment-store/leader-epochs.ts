@@ -25,14 +25,12 @@ export interface EpochEndOffset {
 export const NO_EPOCH = -1
 
 export class LeaderEpochs {
+  /** The newest epoch; -1 where there is none. Looked at by every append. */
+  latest = NO_EPOCH
   private list: EpochEntry[] = []
 
   get entries(): readonly EpochEntry[] {
     return this.list
-  }
-
-  get latest(): number {
-    return this.list.at(-1)?.epoch ?? NO_EPOCH
   }
 
   /** From `startOffset` on the log is of `epoch`; answers whether that is news. Entries that it contradicts go. */
@@ -42,6 +40,7 @@ export class LeaderEpochs {
     if (epoch < 0) return false
     this.list = this.list.filter(entry => entry.epoch < epoch && entry.startOffset < startOffset)
     this.list.push({ epoch, startOffset })
+    this.latest = epoch
     return true
   }
 
@@ -70,6 +69,7 @@ export class LeaderEpochs {
     const kept = this.list.filter(entry => entry.startOffset < endOffset)
     const changed = kept.length !== this.list.length
     this.list = kept
+    this.latest = kept.at(-1)?.epoch ?? NO_EPOCH
     return changed
   }
 
@@ -89,6 +89,7 @@ export class LeaderEpochs {
 
   clear(): void {
     this.list = []
+    this.latest = NO_EPOCH
   }
 
   encode(): Buffer {

@@ -13,6 +13,8 @@ import assert from 'node:assert/strict'
 export const STAGING_BLOCK_BYTES = 1024 * 1024
 /** Idle blocks beyond this many are given back to the garbage collector. */
 const MAX_IDLE_BLOCKS = 8
+/** Room for runs that a log keeps between turns. */
+const MAX_REMEMBERED_RUNS = 16
 
 export class StagingBlock {
   readonly buffer: Buffer
@@ -25,7 +27,7 @@ export class StagingBlock {
 }
 
 export class Staging {
-  private readonly blockBytes: number
+  readonly blockBytes: number
   private readonly idle: StagingBlock[] = []
   private current: StagingBlock
 
@@ -62,17 +64,18 @@ export class Staging {
 /** The staged bytes of one segment, in order: runs in blocks, of which neighbours have been joined. */
 export class StagedRuns {
   private readonly staging: Staging
+  // Side by side and counted, because emptying an array by its length costs more than a batch may.
   private readonly blocks: StagingBlock[] = []
   private readonly starts: number[] = []
   private readonly ends: number[] = []
-  bytes = 0
+  private count = 0
 
   constructor(staging: Staging) {
     this.staging = staging
   }
 
   get isEmpty(): boolean {
-    return this.blocks.length === 0
+    return this.count === 0
   }
 
   /** Copies a batch in and answers where it now lies: at the answered position of `lastBlock.buffer`. */
@@ -82,26 +85,26 @@ export class StagedRuns {
     const start = block.used
     block.buffer.set(batch, start)
     block.used = start + size
-    this.bytes += size
-    const last = this.blocks.length - 1
+    const last = this.count - 1
     if (last >= 0 && this.blocks[last] === block && this.ends[last] === start) {
       this.ends[last] = start + size
       return start
     }
     block.pins += 1
-    this.blocks.push(block)
-    this.starts.push(start)
-    this.ends.push(start + size)
+    this.blocks[this.count] = block
+    this.starts[this.count] = start
+    this.ends[this.count] = start + size
+    this.count += 1
     return start
   }
 
   get lastBlock(): StagingBlock {
-    return this.blocks[this.blocks.length - 1]!
+    return this.blocks[this.count - 1]!
   }
 
   chunks(): Buffer[] {
     const chunks: Buffer[] = []
-    for (let i = 0; i < this.blocks.length; i++) {
+    for (let i = 0; i < this.count; i++) {
       chunks.push(this.blocks[i]!.buffer.subarray(this.starts[i]!, this.ends[i]!))
     }
     return chunks
@@ -109,10 +112,18 @@ export class StagedRuns {
 
   /** Gives the space back; what was staged here must be written, or given up. */
   clear(): void {
-    for (const block of this.blocks) this.staging.unpin(block)
-    this.blocks.length = 0
-    this.starts.length = 0
-    this.ends.length = 0
-    this.bytes = 0
+    let isLarge = this.count > MAX_REMEMBERED_RUNS
+    for (let i = 0; i < this.count; i++) {
+      const block = this.blocks[i]!
+      if (block.buffer.length !== this.staging.blockBytes) isLarge = true
+      this.staging.unpin(block)
+    }
+    // A burst, or a batch with a block of its own, must not be held on to.
+    if (isLarge) {
+      this.blocks.length = 0
+      this.starts.length = 0
+      this.ends.length = 0
+    }
+    this.count = 0
   }
 }

@@ -155,8 +155,7 @@ test('every handler has a test file, and every served API its row in protocol/RE
     const file = `test/broker/api/${kebab(name)}.test.ts`
     if (!existsSync(file)) missing.push(file)
     const { key, versions, advertised } = apis[name]
-    const cell = (range: readonly [number, number]) =>
-      range[0] === range[1] ? `${range[0]}` : `${range[0]}–${range[1]}`
+    const cell = (range: readonly [number, number]) => `${range[0]}–${range[1]}`
     const row = `| ${name} | ${key} | ${cell(versions)} | ${cell(advertised)} |`
     if (!readme.includes(row)) missing.push(`protocol/README.md: ${row}`)
   }

@@ -56,9 +56,22 @@ function describe(broker: Broker, resource: Resource): readonly ConfigEntry[] {
   }
   if (!isResourceType(resourceType))
     throw new ProtocolError('INVALID_REQUEST', `Unsupported resource type: ${resourceType}`)
-  if (resourceName === '')
-    throw new ProtocolError('INVALID_REQUEST', 'The name of the resource must not be empty')
+  requireName(broker, resourceType, resourceName)
   return []
+}
+
+function requireName(broker: Broker, resourceType: number, name: string): void {
+  const isLogger = resourceType === resourceTypes.BROKER_LOGGER
+  if (name === '') {
+    const isGroup = resourceType === resourceTypes.GROUP
+    const what = isLogger
+      ? 'Broker id'
+      : isGroup
+        ? 'Group name'
+        : 'Client metrics subscription name'
+    throw new ProtocolError('INVALID_REQUEST', `${what} must not be empty`)
+  }
+  if (isLogger) brokerLayer(broker, name, { ...DESCRIBE_WORDS, expected: '' })
 }
 
 function asAsked(entry: ConfigEntry, request: Request) {

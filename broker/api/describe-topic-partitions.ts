@@ -29,8 +29,8 @@ export const describeTopicPartitions: Handler<'DescribeTopicPartitions'> = (
   const fault = cursorFault(request, names)
   // The response has no error of its own: each topic carries it.
   if (fault !== null) {
-    const topics = request.topics.map(({ name }) => absent(broker, context, name, fault))
-    return { topics }
+    const { errorCode } = answerError(broker, context, fault)
+    return { topics: request.topics.map(({ name }) => ({ ...nothingOf(name), errorCode })) }
   }
   const limit = Math.min(broker.config.maxRequestPartitionSizeLimit, request.responsePartitionLimit)
   let room = Math.max(1, limit)
@@ -84,14 +84,12 @@ function absent(
   name: string,
   error: unknown,
 ): TopicAnswer {
-  return {
-    errorCode: answerError(broker, context, error).errorCode,
-    name,
-    topicId: ZERO_UUID,
-    isInternal: isInternalTopic(name),
-    partitions: [],
-    topicAuthorizedOperations: ALL_TOPIC_OPERATIONS,
-  }
+  const { errorCode } = answerError(broker, context, error)
+  return { ...nothingOf(name), errorCode, topicAuthorizedOperations: ALL_TOPIC_OPERATIONS }
+}
+
+function nothingOf(name: string) {
+  return { name, topicId: ZERO_UUID, isInternal: isInternalTopic(name), partitions: [] }
 }
 
 function present(topic: TopicImage, start: number, end: number): TopicAnswer {

@@ -38,12 +38,7 @@ export const metadata: Handler<'Metadata'> = (broker, request, context) => {
     context.apiVersion < 12 &&
     topics.some(({ name, topicId }) => name === null || topicId !== ZERO_UUID)
   )
-    return respond(
-      broker,
-      request,
-      context,
-      topics.map(topic => unsupportedId(broker, topic, context)),
-    )
+    return { brokers: [], topics: topics.map(topic => unsupportedId(broker, topic, context)) }
   if (topics.some(({ topicId }) => topicId !== ZERO_UUID)) {
     const ids = new Set(topics.map(({ topicId }) => topicId).filter(id => id !== ZERO_UUID))
     return respond(

@@ -171,6 +171,8 @@ function contextAt(apiVersion: number, counted: ErrorName[]): RequestContext {
     localAddress: '127.0.0.1',
     localPort: 9092,
     receivedMs: 0,
+    served: [],
+    onClosed: null,
     countError: name => counted.push(name),
   }
 }

@@ -199,7 +199,8 @@ test('after a lost answer the next attempt knows that it may be done already', a
   world.broker(1).script = { ...world.broker(1).script, CreateTopics: () => 'close' }
   const call = cluster.run('create', {}, async attempt => {
     seen.push(attempt.mayBeDone)
-    if (seen.length === 2) world.broker(1).script = { CreateTopics: created }
+    if (seen.length === 2)
+      world.broker(1).script = { ...world.broker(1).script, CreateTopics: created }
     return cluster.request('controller', 'CreateTopics', CREATE, attempt)
   })
   await world.io.settle(call)

@@ -81,7 +81,7 @@ test('any bytes come back from each codec', async t => {
   t.diagnostic(`seed ${seed}`)
   const any = fc.oneof(
     fc.uint8Array({ maxLength: 2000 }).map(array => Buffer.from(array)),
-    fc.tuple(fc.nat(200_000), fc.nat()).map(([size, start]) => mixed(size, start)),
+    fc.tuple(fc.nat(100_000), fc.nat()).map(([size, start]) => mixed(size, start)),
   )
   const back = async (bytes: Buffer, codec: number) => {
     const packed = await compress(codec, bytes)
@@ -89,7 +89,7 @@ test('any bytes come back from each codec', async t => {
   }
   await fc.assert(fc.asyncProperty(any, fc.constantFrom(0, ...COMPRESSING), back), {
     seed,
-    numRuns: Math.min(tier.propertyRuns, 100),
+    numRuns: Math.min(tier.propertyRuns, 60),
   })
 })
 
@@ -151,12 +151,12 @@ test('output of exactly the limit is given, and of one byte more refused', async
 })
 
 test('a bomb is refused without being unpacked', async () => {
-  const zeros = Buffer.alloc(64 << 20)
+  const zeros = Buffer.alloc(24 << 20)
   for (const codec of COMPRESSING) {
     const bomb = await compress(codec, zeros)
     const before = process.memoryUsage.rss()
     await tooLarge(codec, bomb, 1 << 20)
-    assert.ok(process.memoryUsage.rss() - before < 48 << 20, codecName(codec))
+    assert.ok(process.memoryUsage.rss() - before < 16 << 20, codecName(codec))
   }
 })
 
@@ -272,7 +272,7 @@ test('garbage, cuts and changed bytes give a result or MalformedError, from ever
     0,
   )
   for (const codec of COMPRESSING) {
-    const sources = [
+    const sources: Buffer[] = [
       Buffer.from(await compress(codec, records)),
       Buffer.from(await compress(codec, text)),
     ]
