@@ -11,7 +11,12 @@ import { ProtocolError } from '../protocol/errors.ts'
 import type { Disk } from '../segment-store/disk.ts'
 import type { Logger } from './logger.ts'
 import { creation } from './metadata/controller.ts'
-import { type ClusterImage, isInternalTopic, type PartitionImage } from './metadata/image.ts'
+import {
+  type ClusterImage,
+  isInternalTopic,
+  type PartitionImage,
+  type TopicImage,
+} from './metadata/image.ts'
 import type { MetadataStore } from './metadata/store.ts'
 import { topicNameFault } from './metadata/topic-name.ts'
 
@@ -48,7 +53,7 @@ export async function adoptOnce(options: AdoptionOptions): Promise<void> {
   if (entries.some(({ key }) => key === META_KEY)) return
   const { clusterId } = await store.info()
   const changes = [{ key: META_KEY, value: JSON.stringify({ format: FORMAT, clusterId }) }]
-  const topics = groupByTopic(await directory.partitions(), logger)
+  const topics = groupByTopic(await directory.partitions())
   const adopted = await Promise.all(
     [...topics].map(([name, found]) => adoptTopic(name, found, options)),
   )
@@ -69,36 +74,39 @@ export async function nameUnknown(
   logger: Logger,
 ): Promise<void> {
   for (const found of await directory.partitions()) {
-    const topic = image.topics.get(found.topic)
-    const isKnown =
-      topic !== undefined &&
-      found.partition < topic.partitions.length &&
-      (found.topicId === null || found.topicId === topic.id)
-    if (!isKnown)
-      leave(logger, found, topic === undefined ? 'no such topic' : 'not a partition of this topic')
+    const why = whyUnknown(image.topics.get(found.topic), found)
+    if (why === null) continue
+    const { topic, partition } = found
+    logger.warn('directory left alone', { directory: found.directory, topic, partition, why })
   }
 }
 
+function whyUnknown(topic: TopicImage | undefined, found: FoundPartition): string | null {
+  if (topic === undefined) {
+    return found.topicId === null
+      ? 'there is no such topic, and it has no partition.metadata'
+      : 'there is no such topic'
+  }
+  if (found.partition >= topic.partitions.length) return 'the topic has fewer partitions'
+  const isOther = found.topicId !== null && found.topicId !== topic.id
+  return isOther ? 'it belongs to another topic of this name' : null
+}
+
+/** What can be adopted, by topic; `nameUnknown` names the rest. */
 function groupByTopic(
   found: readonly FoundPartition[],
-  logger: Logger,
 ): ReadonlyMap<string, readonly FoundPartition[]> {
   const topics = new Map<string, FoundPartition[]>()
-  const sorted = [...found].sort((a, b) => a.partition - b.partition)
-  for (const each of sorted) {
-    const first = topics.get(each.topic)?.[0]
-    if (topicNameFault(each.topic) !== null) leave(logger, each, 'not the name of a topic')
-    else if (each.partition > MAX_PARTITION) leave(logger, each, 'its number is too high')
-    else if (each.topicId === null) leave(logger, each, 'it has no partition.metadata')
-    else if (first === undefined) topics.set(each.topic, [each])
-    else if (first.topicId === each.topicId) topics.get(each.topic)!.push(each)
-    else leave(logger, each, `its topic id is not that of partition ${first.partition}`)
+  const usable = found.filter(
+    ({ topic, topicId, partition }) =>
+      topicId !== null && partition <= MAX_PARTITION && topicNameFault(topic) === null,
+  )
+  for (const each of usable.sort((a, b) => a.partition - b.partition)) {
+    const same = topics.get(each.topic)
+    if (same === undefined) topics.set(each.topic, [each])
+    else if (same[0]!.topicId === each.topicId) same.push(each)
   }
   return topics
-}
-
-function leave(logger: Logger, { directory, topic, partition }: FoundPartition, why: string): void {
-  logger.warn('directory left alone', { directory, topic, partition, why })
 }
 
 async function adoptTopic(

@@ -46,6 +46,7 @@ export class Broker {
   readonly controller: Controller
   readonly producerIds: ProducerIds
   readonly fetchSessions: FetchSessions
+  private readonly disk: Disk
   private readonly startedAtMs: number
   private readonly version: string
   private checkpointTimer: Timer | null = null
@@ -62,6 +63,7 @@ export class Broker {
     this.logger = logger
     this.metrics = metrics
     this.version = options.version
+    this.disk = options.disk
     this.budget = budget
     this.logDirectory = logDirectory
     this.store = store
@@ -130,6 +132,7 @@ export class Broker {
   private async open(): Promise<void> {
     this.controller.onImage((before, after) => this.follow(before, after))
     await this.controller.start()
+    if (!this.logDirectory.wasCleanShutdown) await this.controller.beginNewTerms()
     await nameUnknown(this.image, this.logDirectory, this.logger)
     let nextId = 0
     for (const { log } of this.replicas.all()) {
@@ -169,6 +172,7 @@ export class Broker {
       startedAtMs: this.startedAtMs,
       cluster: () => this.clusterFigures(),
       partitions: () => this.partitionFigures(),
+      slowDisk: () => this.disk.slowdowns,
       budget: () => this.budget,
       fetchSessions: () => ({
         sessions: this.fetchSessions.count,

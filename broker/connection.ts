@@ -72,7 +72,12 @@ class Slot implements RequestContext {
   complete: (() => AnyResponse | null | Promise<AnyResponse | null>) | null = null
   onClosed: (() => void) | null = null
 
-  constructor(connection: Connection, api: Api<ApiName>, header: RequestHeader, receivedMs: number) {
+  constructor(
+    connection: Connection,
+    api: Api<ApiName>,
+    header: RequestHeader,
+    receivedMs: number,
+  ) {
     this.connection = connection
     this.api = api
     this.apiVersion = header.apiVersion
@@ -124,8 +129,14 @@ export class Connection implements Receiver, FrameOwner {
   private held: { frame: Buffer; size: number } | null = null
   private isFlushScheduled = false
   private isPaused = false
-  private isClosed = false
+  private isAwaitingBudget = false
+  /** Nothing new is started; the connection ends when what was started is answered. */
   private isClosing = false
+  /** We have sent our last byte and wait for the peer to close its side. */
+  private isEnding = false
+  /** Dropped or closed: nothing is started, sent or read any more. */
+  private isOver = false
+  private isClosed = false
   private largeSize = 0
   private unsentAnswers = 0
   private lastProgressMs: number
@@ -156,7 +167,8 @@ export class Connection implements Receiver, FrameOwner {
 
   /** Whether the peer owes us bytes, or the taking of bytes. */
   get isStalling(): boolean {
-    return (this.decoder.isInsideFrame && !this.isPaused) || this.unsentAnswers > 0
+    if (this.isEnding || this.unsentAnswers > 0) return true
+    return this.decoder.isInsideFrame && !this.isPaused
   }
 
   /** Milliseconds since a byte moved, by the monotonic clock. Called from time to time, by whoever holds us to limits. */
@@ -174,6 +186,8 @@ export class Connection implements Receiver, FrameOwner {
   }
 
   received(buffer: Buffer, count: number): boolean {
+    // Not progress either: a peer that goes on sending is dropped in the end.
+    if (this.isEnding) return true
     this.lastProgressMs = this.broker.io.clock.monotonicMs()
     if (this.decoder.received(buffer, count)) return true
     this.isPaused = true
@@ -182,13 +196,14 @@ export class Connection implements Receiver, FrameOwner {
 
   ended(): void {
     // A half-closed peer may still want the answers to what it has sent.
-    if (this.slots.length === 0 && this.held === null) this.socket.end()
-    else this.isClosing = true
+    this.isClosing = true
+    this.closeIfDone()
   }
 
   closed(_error: Error | null): void {
     if (this.isClosed) return
     this.isClosed = true
+    this.isOver = true
     this.decoder.close()
     this.dropHeld()
     for (const slot of this.slots.splice(0)) {
@@ -207,7 +222,8 @@ export class Connection implements Receiver, FrameOwner {
 
   /** Closes at once and logs why. */
   drop(reason: string): void {
-    if (this.isClosed) return
+    if (this.isOver) return
+    this.isOver = true
     const { remoteAddress, remotePort } = this.socket
     const client = `${remoteAddress}:${remotePort}`
     this.broker.logger.info('connection dropped', { client, listener: this.listener.name, reason })
@@ -222,11 +238,7 @@ export class Connection implements Receiver, FrameOwner {
       this.largeSize = size
       return buffer
     }
-    this.broker.metrics.pausedConnections++
-    this.broker.budget.whenAvailable(() => {
-      this.broker.metrics.pausedConnections--
-      this.goOn()
-    })
+    this.awaitBudget()
     return null
   }
 
@@ -240,7 +252,7 @@ export class Connection implements Receiver, FrameOwner {
   }
 
   frame(buffer: Buffer, start: number, end: number): boolean {
-    if (this.isClosing || this.isClosed) return false
+    if (this.isClosing || this.isOver) return false
     if (!this.mayStart(buffer, start, end)) {
       this.hold(buffer, start, end)
       return false
@@ -254,7 +266,7 @@ export class Connection implements Receiver, FrameOwner {
   private mayRead(): boolean {
     return (
       !this.isClosing &&
-      !this.isClosed &&
+      !this.isOver &&
       this.held === null &&
       this.slots.length < MAX_IN_FLIGHT &&
       this.socket.unsentBytes < MAX_UNSENT_BYTES
@@ -262,6 +274,7 @@ export class Connection implements Receiver, FrameOwner {
   }
 
   private mayStart(buffer: Buffer, start: number, end: number): boolean {
+    if (this.socket.unsentBytes >= MAX_UNSENT_BYTES) return false
     if (this.slots.length === 0) return true
     const isProduce = end - start >= 2 && buffer.readInt16BE(start) === apis.Produce.key
     return isProduce && this.slots.every(slot => slot.api.key === apis.Produce.key)
@@ -281,7 +294,7 @@ export class Connection implements Receiver, FrameOwner {
 
   /** Starts the held request if it may, then reads on if that may be. */
   private goOn(): void {
-    if (this.isClosed) return
+    if (this.isOver) return
     const { held } = this
     if (held !== null && this.mayStart(held.frame, 0, held.size)) {
       this.held = null
@@ -292,6 +305,17 @@ export class Connection implements Receiver, FrameOwner {
       this.isPaused = false
       this.socket.resume()
     }
+  }
+
+  private awaitBudget(): void {
+    if (this.isAwaitingBudget) return
+    this.isAwaitingBudget = true
+    this.broker.metrics.pausedConnections++
+    this.broker.budget.whenAvailable(() => {
+      this.isAwaitingBudget = false
+      this.broker.metrics.pausedConnections--
+      this.goOn()
+    })
   }
 
   private pauseReading(): void {
@@ -369,6 +393,7 @@ export class Connection implements Receiver, FrameOwner {
 
   /** A handler's bug, unless it says otherwise: handlers turn every expected failure into an answer themselves. */
   private fail(slot: Slot, error: unknown): void {
+    if (this.isOver) return
     if (error instanceof CloseConnection) return this.drop(error.message)
     const { api, apiVersion } = slot
     const fields = { api: api.name, apiVersion, clientId: slot.clientId, error }
@@ -393,10 +418,10 @@ export class Connection implements Receiver, FrameOwner {
   /** At the end of a turn: completes what waited for its writes, then sends what is done, in order, in one write. */
   private flush(): void {
     this.isFlushScheduled = false
-    if (this.isClosed) return
     for (const slot of this.slots) {
-      if (slot.state === 'after-turn') this.completeAfterTurn(slot)
+      if (slot.state === 'after-turn' && !this.isOver) this.completeAfterTurn(slot)
     }
+    if (this.isOver) return
     let count = 0
     while (count < this.slots.length && this.slots[count]!.state === 'done') count++
     if (count > 0) this.send(this.slots.splice(0, count))
@@ -424,10 +449,9 @@ export class Connection implements Receiver, FrameOwner {
       if (slot.response === null) continue
       const release = (slot.response as Releasable)[RELEASE]
       if (release !== undefined) releases.push(release)
-      if (!this.encode(writer, slot)) {
-        for (const giveBack of releases) giveBack()
-        return
-      }
+      if (this.encode(writer, slot)) continue
+      for (const { response } of slots) releaseResponse(response)
+      return
     }
     const chunks = writer.chunks()
     if (chunks.length === 0) return
@@ -458,7 +482,11 @@ export class Connection implements Receiver, FrameOwner {
   }
 
   private closeIfDone(): void {
-    if (this.isClosing && !this.isClosed && this.slots.length === 0) this.socket.end()
+    if (!this.isClosing || this.isEnding || this.isOver || this.slots.length > 0) return
+    this.isEnding = true
+    this.socket.end()
+    // A paused socket would not notice that the peer closes its side.
+    if (this.isPaused) this.socket.resume()
   }
 }
 

@@ -360,13 +360,12 @@ const ownFamilies: readonly MetricFamily[] = [
       return s.budget().limit
     },
   ),
-  {
-    name: 'ottla_disk_slow_switches_total',
-    type: 'counter',
-    labels: [],
-    help: 'Times that a log changed how it writes because of the speed of the disk.',
-    collect: ({ metrics }) => one(metrics.slowDiskSwitches),
-  },
+  sourceFamily(
+    'ottla_disk_slow_switches_total',
+    'counter',
+    'Times that the disk kept writes waiting, so that they left the event loop for a while.',
+    s => s.slowDisk(),
+  ),
   {
     name: 'ottla_event_loop_lag_seconds',
     type: 'gauge',

@@ -96,6 +96,8 @@ export interface MetricsSources {
   cluster(): ClusterFigures
   /** Every partition with a log on this broker, led or followed. */
   partitions(): Iterable<PartitionFigures>
+  /** Times that the disk became slow (segment-store/disk-pace.ts). */
+  slowDisk(): number
   budget(): { readonly used: number; readonly limit: number }
   fetchSessions(): {
     readonly sessions: number
@@ -109,8 +111,6 @@ export class Metrics {
   pausedConnections = 0
   /** Frames and request headers that ended their connection. */
   unreadableFrames = 0
-  /** Times that a log changed between synchronous and asynchronous writes because of the disk's speed. */
-  slowDiskSwitches = 0
   readonly apis: ReadonlyMap<ApiName, ApiMeter> = new Map(
     (Object.keys(apis) as ApiName[]).map(name => [name, new ApiMeter(name)]),
   )

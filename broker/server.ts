@@ -54,7 +54,8 @@ export class Server {
     for (const connection of this.connections) connection.drain()
     if (this.connections.size === 0) return
     await new Promise<void>(resolve => {
-      const timer = this.broker.io.clock.timer(DRAIN_MAX_MS, resolve)
+      // Sockets that are not read keep no process alive: the timer must.
+      const timer = this.broker.io.clock.timer(DRAIN_MAX_MS, resolve, true)
       this.onDrained = () => {
         timer.cancel()
         resolve()

@@ -265,7 +265,8 @@ export class Connection {
     const range = this.served?.get(api.key)
     const place = { broker: this.label, api: name }
     if (range === undefined) {
-      throw new VersionError(`${this.label} does not serve ${name}`, place, 'use a newer broker')
+      const advice = 'use a newer broker, or the port of a broker if this one is a controller'
+      throw new VersionError(`${this.label} does not serve ${name}`, place, advice)
     }
     const version = commonVersion(api.versions, range)
     if (version === null) {

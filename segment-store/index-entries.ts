@@ -14,6 +14,8 @@ export class IndexEntries {
   readonly isRagged: boolean
   /** Entries that the file holds as they are here; -1: there is no such file, or its contents are not to be trusted. */
   private savedCount: number
+  /** The file may be longer than what is saved of it. */
+  private isTrimmed = true
 
   constructor(entryBytes: number, bytes: Buffer | null) {
     this.entryBytes = entryBytes
@@ -47,12 +49,15 @@ export class IndexEntries {
     this.isTrimmed = false
   }
 
-  private isTrimmed = true
+  /** The file says exactly what is here. */
+  get isSaved(): boolean {
+    return this.savedCount === this.count && this.isTrimmed
+  }
 
   /** Makes the file equal to these entries, and durable if asked. Nothing is written where nothing changed. */
   async save(disk: Disk, path: string, durable: boolean): Promise<void> {
     const { count, savedCount, entryBytes } = this
-    if (savedCount === count && this.isTrimmed) return
+    if (this.isSaved) return
     const file = await disk.open(path, { create: true })
     try {
       const start = Math.max(0, savedCount) * entryBytes

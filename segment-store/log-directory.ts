@@ -84,7 +84,8 @@ export class LogDirectory {
   private readonly names = new Set<string>()
   private skipped: LeftAlone[] = []
   private properties: MetaProperties | null = null
-  private wasCleanShutdown = false
+  /** Whether the directory was closed in order before it was opened now. */
+  wasCleanShutdown = false
   /** A log could not be opened, so its state is as it was found: not clean. */
   private hasUnopened = false
   /** Contents of the checkpoint files: as read at the start, then as written. */

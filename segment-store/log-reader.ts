@@ -177,10 +177,9 @@ class SegmentRead {
     return this.readFrom(before, request.maxBytes + over)
   }
 
-  private async loadFirst(): Promise<LogSlice> {
-    await this.segment.load()
+  private loadFirst(): Promise<LogSlice> {
     // The log may have changed meanwhile: begin anew.
-    return readLog(this.log, this.request)
+    return this.segment.use(() => readLog(this.log, this.request))
   }
 
   private readFrom(position: number, wanted: number): LogSlice | Promise<LogSlice> {
@@ -194,7 +193,7 @@ class SegmentRead {
       segment.isActive &&
       position + HOT_TAIL_BYTES >= segment.writtenSize
     if (isHot) return this.evaluate(buffer, segment.file.readSync(position, into), position)
-    return this.readInPool(buffer, into, position)
+    return segment.use(() => this.readInPool(buffer, into, position))
   }
 
   private async readInPool(buffer: Buffer, into: Buffer, position: number): Promise<LogSlice> {
@@ -205,7 +204,7 @@ class SegmentRead {
       this.log.buffers.release(buffer)
       throw error
     }
-    return this.evaluate(buffer, filled, position)
+    return await this.evaluate(buffer, filled, position)
   }
 
   /** Finds the wanted batch among the `filled` bytes that stand at `position` in the file, and cuts the answer. */
@@ -308,9 +307,7 @@ export async function findByTimestamp(
     if (segment.endOffset <= log.logStartOffset) continue
     await segment.loadMaxTimestamp()
     if (segment.maxTimestamp < timestamp) continue
-    await segment.load()
-    const from = Math.max(segment.timeIndex!.lookup(timestamp), log.logStartOffset)
-    const found = await searchSegment(log, segment, segment.positionBefore(from), timestamp)
+    const found = await segment.use(() => searchSegment(log, segment, timestamp))
     if (found !== null) return found
   }
   return null
@@ -319,10 +316,10 @@ export async function findByTimestamp(
 async function searchSegment(
   log: ReadableLog,
   segment: Segment,
-  from: number,
   timestamp: number,
 ): Promise<TimestampAndOffset | null> {
-  let position = from
+  const from = Math.max(segment.timeIndex!.lookup(timestamp), log.logStartOffset)
+  let position = segment.positionBefore(from)
   while (position < segment.writtenSize) {
     const candidate = await findBatch(segment, position, (buffer, at) => {
       if (batches.lastOffset(buffer, at) < log.logStartOffset) return false
@@ -348,11 +345,14 @@ export async function findMaxTimestamp(log: ReadableLog): Promise<TimestampAndOf
       latest = segment
     }
   }
-  if (latest === null) return null
-  await latest.load()
-  const { maxTimestamp, offsetOfMaxTimestamp } = latest
-  const position = latest.positionBefore(offsetOfMaxTimestamp)
-  const candidate = await findBatch(latest, position, (buffer, at) => {
+  const found = latest
+  return found === null ? null : found.use(() => firstWithMaxTimestamp(found))
+}
+
+async function firstWithMaxTimestamp(segment: Segment): Promise<TimestampAndOffset | null> {
+  const { maxTimestamp, offsetOfMaxTimestamp } = segment
+  const position = segment.positionBefore(offsetOfMaxTimestamp)
+  const candidate = await findBatch(segment, position, (buffer, at) => {
     return batches.lastOffset(buffer, at) >= offsetOfMaxTimestamp
   })
   if (candidate === null) return null

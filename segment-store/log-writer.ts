@@ -160,9 +160,13 @@ export class LogWriter {
         this.isDirectoryDirty = false
         await disk.syncDirectory(directory)
       }
-      for (const segment of segments.filter(({ isDirty }) => isDirty)) {
-        segment.isDirty = false
-        await segment.file.sync()
+      for (const segment of [...segments]) {
+        if (segment.isDirty) {
+          segment.isDirty = false
+          await segment.file.sync()
+        }
+        // Recovery trusts the indexes of what lies below the recovery point.
+        if (!segment.isActive && !segment.areIndexesSaved) await segment.saveIndexes(true)
       }
     } catch (error) {
       this.fail(error)

@@ -261,17 +261,16 @@ export class Log implements reader.ReadableLog {
       to: offset,
       bytes: old.size,
     })
-    this.writer.inBackground(() => this.finishRoll(old, offset, snapshot))
+    this.writer.inBackground(() => this.finishRoll(offset, snapshot))
   }
 
   private get place(): { disk: Disk; directory: string; staging: Staging } {
     return { disk: this.disk, directory: this.directory, staging: this.staging }
   }
 
-  private async finishRoll(old: Segment, offset: number, snapshot: Buffer): Promise<void> {
+  private async finishRoll(offset: number, snapshot: Buffer): Promise<void> {
     await this.writer.allWritten()
     await this.snapshots.save(offset, snapshot)
-    if (this.segmentList.includes(old)) await old.saveIndexes(true)
     await this.sync()
     await this.snapshots.removeStray(this.segmentList)
     await this.unloadSealed(LOADED_SEALED_SEGMENTS)
@@ -395,6 +394,7 @@ export class Log implements reader.ReadableLog {
 
   /** Removes the segments that end at or below the log's start. The active one always stays. */
   private async deleteSegmentsBelowStart(): Promise<void> {
+    await this.writer.allWritten()
     while (this.segmentList.length > 1 && this.segmentList[1]!.baseOffset <= this.logStartOffset) {
       const segment = this.segmentList.shift()!
       this.storeLog?.info('segment deleted', { log: this.name, baseOffset: segment.baseOffset })
@@ -440,7 +440,8 @@ export class Log implements reader.ReadableLog {
     this.epochs.clear()
     this.areEpochsDirty = true
     this.endAt(offset)
-    await this.snapshots.restore(this.producers, this.segmentList, offset, 0)
+    this.producers.clear()
+    await this.snapshots.removeAll()
   }
 
   private endAt(offset: number): void {
@@ -480,7 +481,7 @@ export class Log implements reader.ReadableLog {
         await this.snapshots.save(end, this.producers.encodeSnapshot())
       }
       await this.snapshots.removeStray(this.segmentList)
-      for (const segment of this.segmentList) await segment.saveIndexes(false)
+      await this.active.saveIndexes(true)
       await this.sync()
     }
     this.writer.isClosed = true

@@ -12,6 +12,7 @@ interface Node {
 }
 
 export class MemoryDisk implements Disk {
+  readonly slowdowns = 0
   private readonly files = new Map<string, Node>()
   private readonly directories = new Set<string>()
   private readonly locks = new Set<string>()

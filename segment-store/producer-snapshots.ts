@@ -43,6 +43,10 @@ export class ProducerSnapshots {
     await this.removeUnless(at => at <= offset)
   }
 
+  async removeAll(): Promise<void> {
+    await this.removeUnless(() => false)
+  }
+
   /** Removes what belongs to no segment, except the newest. */
   async removeStray(segments: readonly Segment[]): Promise<void> {
     const bases = new Set(segments.map(segment => segment.baseOffset))

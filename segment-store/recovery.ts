@@ -237,7 +237,7 @@ class Opening {
     if (isLast || end.damage !== null) segment.endOffset = end.nextOffset
     else {
       segment.seal()
-      await segment.saveIndexes(false)
+      await segment.saveIndexes(true)
     }
     return end
   }
@@ -267,6 +267,7 @@ class Opening {
     for (const segment of this.segments) await segment.remove()
     this.segments = [Segment.create(options, options.config, offset, options.nowMs)]
     this.producers.clear()
+    await this.snapshots.removeAll()
     this.epochs.clear()
     this.areEpochsDirty = true
   }

@@ -76,6 +76,9 @@ export class Segment {
   private config: SegmentConfig
   private openFile: File | null = null
   private loading: Promise<void> | null = null
+  /** Readers at work: the file stays open and the indexes in memory as long as there are any. */
+  private users = 0
+  private isClosing = false
   private staged: StagedRuns
   private idleRuns: StagedRuns | null = null
   private tail: TailPositions | null = null
@@ -264,6 +267,12 @@ export class Segment {
     this.isActive = false
   }
 
+  get areIndexesSaved(): boolean {
+    const { offsetIndex, timeIndex, txnIndex } = this
+    if (!txnIndex.isSaved) return false
+    return offsetIndex?.entries.isSaved !== false && timeIndex?.entries.isSaved !== false
+  }
+
   /** Makes the index files equal to what is in memory. */
   async saveIndexes(durable: boolean): Promise<void> {
     const { offsetIndex, timeIndex } = this
@@ -346,14 +355,33 @@ export class Segment {
     } catch {
       // A missing index is rebuilt by `load`.
     }
+    // Removed while it was looked for: it has nothing to find any more.
+    if (this.isClosing) return
     const last = new TimeIndex(this.baseOffset, TIME_ENTRY_BYTES * 2, entry)
     if (!isRead || !last.isSane(this.lastPossibleEnd)) return this.load()
     this.greatestTimestamp = last.lastTimestamp
     this.offsetOfGreatest = last.lastOffset
   }
 
-  /** Closes the file of a sealed segment and forgets its indexes; they are read again when needed. */
+  /** Runs `work` with the segment loaded, and kept so until it is done even if the segment is removed meanwhile. */
+  async use<T>(work: () => T | Promise<T>): Promise<T> {
+    this.users += 1
+    try {
+      await this.load()
+      return await work()
+    } finally {
+      this.users -= 1
+      if (this.isClosing) await this.close()
+    }
+  }
+
+  /**
+   * Closes the file of a sealed segment and forgets its indexes; they are read again when needed. Does nothing while
+   * somebody reads it, or while there is something to save or to sync.
+   */
   async unload(): Promise<void> {
+    if (this.users > 0 || this.loading !== null || this.isDirty || this.isActive) return
+    if (!this.areIndexesSaved) return
     const file = this.openFile
     this.offsetIndex = null
     this.timeIndex = null
@@ -408,10 +436,15 @@ export class Segment {
     }
   }
 
+  /** Closes the file, or leaves that to the last reader. */
   async close(): Promise<void> {
+    this.isClosing = true
+    this.isDirty = false
+    if (this.users > 0) return
     await this.loading
-    await this.openFile?.close()
+    const file = this.openFile
     this.openFile = null
+    await file?.close()
   }
 
   /** Removes the files. Readers that hold the file open may finish. */

@@ -1,24 +1,15 @@
 /**
  * `Disk` on Node's own `fs`; with `directory-lock.ts` the only place that knows about it.
  *
- * Appends are synchronous while the disk is fast: a `writeSync` into the page cache costs about a microsecond, a hop
- * through the thread pool fifteen. When the kernel makes writers wait (too many dirty pages) a synchronous write would
- * stop the event loop, so each write is timed, and after one slower than `SLOW_MS` appends go through the pool until
- * they are fast again. The state belongs to the disk, not to the file, because so does the cause.
+ * Appends are synchronous while the disk is fast and go through the thread pool while it is slow (`disk-pace.ts`).
  */
 import fs from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { lockDirectory } from './directory-lock.ts'
 import type { DirectoryEntry, Disk, DiskLock, File } from './disk.ts'
+import { DiskPace } from './disk-pace.ts'
 
-/** A write slower than this, plus `SLOW_MS_PER_BYTE` for each byte, means that the disk makes writers wait. */
-const SLOW_MS = 1
-const SLOW_MS_PER_BYTE = 1 / 1_500_000
-/** What a healthy write through the pool takes longer for waking threads. */
-const POOL_MS = 1
-/** So many fast writes through the pool in a row end the slow time. */
-const FAST_WRITES = 3
 /** Some systems take at most this many pieces in one write. */
 const MAX_PIECES = 1024
 
@@ -29,25 +20,13 @@ const fsync = promisify(fs.fsync)
 const ftruncate = promisify(fs.ftruncate)
 const fstat = promisify(fs.fstat)
 
-/** Shared by the files of one disk. */
-class Pace {
-  isSlow = false
-  private fastWrites = 0
-
-  took(ms: number, bytes: number): void {
-    const limit = SLOW_MS + bytes * SLOW_MS_PER_BYTE + (this.isSlow ? POOL_MS : 0)
-    if (ms > limit) {
-      this.isSlow = true
-      this.fastWrites = 0
-    } else if (this.isSlow) {
-      this.fastWrites += 1
-      if (this.fastWrites >= FAST_WRITES) this.isSlow = false
-    }
-  }
-}
-
 export class SystemDisk implements Disk {
-  private readonly pace = new Pace()
+  /** Shared by all files: what makes one slow makes all of them slow. */
+  private readonly pace = new DiskPace()
+
+  get slowdowns(): number {
+    return this.pace.switches
+  }
 
   async open(path: string, options: { create?: boolean } = {}): Promise<File> {
     const { O_RDWR, O_CREAT } = fs.constants
@@ -142,13 +121,13 @@ export class SystemDisk implements Disk {
 
 class SystemFile implements File {
   private readonly fd: number
-  private readonly pace: Pace
+  private readonly pace: DiskPace
   private end: number
   /** Reads and writes under way: the descriptor must not be given back (and reused) under them. */
   private busy = 0
   private closing: (() => void) | null = null
 
-  constructor(fd: number, size: number, pace: Pace) {
+  constructor(fd: number, size: number, pace: DiskPace) {
     this.fd = fd
     this.end = size
     this.pace = pace
@@ -159,13 +138,14 @@ class SystemFile implements File {
   }
 
   append(chunks: readonly Buffer[]): number | Promise<number> {
-    if (this.pace.isSlow) return this.appendInPool(chunks)
     const startMs = performance.now()
+    if (this.pace.isSlow(startMs)) return this.appendInPool(chunks)
     const start = this.end
     if (chunks.length === 1) this.writeOne(chunks[0]!)
     else this.writeMany(chunks)
     const written = this.end - start
-    this.pace.took(performance.now() - startMs, written)
+    const nowMs = performance.now()
+    this.pace.wrote(written, nowMs - startMs, nowMs)
     return written
   }
 
@@ -188,7 +168,6 @@ class SystemFile implements File {
   }
 
   private async appendInPool(chunks: readonly Buffer[]): Promise<number> {
-    const startMs = performance.now()
     const start = this.end
     let rest = chunks
     while (rest.length > 0) {
@@ -196,9 +175,7 @@ class SystemFile implements File {
       this.end += count
       rest = behind(rest, count)
     }
-    const written = this.end - start
-    this.pace.took(performance.now() - startMs, written)
-    return written
+    return this.end - start
   }
 
   private writevInPool(chunks: readonly Buffer[]): Promise<number> {

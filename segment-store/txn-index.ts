@@ -24,7 +24,8 @@ export interface AbortedTransaction {
 
 export class TxnIndex {
   private aborted: AbortedTransaction[] = []
-  private isSaved = true
+  /** The file says exactly what is here. */
+  isSaved = true
 
   get entries(): readonly AbortedTransaction[] {
     return this.aborted

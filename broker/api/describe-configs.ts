@@ -1,6 +1,8 @@
 /**
- * DescribeConfigs: the settings of topics and of this broker, where each comes from and what it means. Synonyms and
- * documentation only if asked for; no keys, or none listed, asks for all settings. Resources whose settings are not kept yet (groups, client metrics, loggers) have none.
+ * DescribeConfigs: the settings of topics and of this broker, where each comes from and what it means.
+ *
+ * Synonyms and documentation only if asked for; no keys, or none listed, asks for all settings. Resources whose settings
+ * are not kept yet (groups, client metrics, loggers) have none.
  */
 import type { RequestOf, ResponseInput } from '../../protocol/apis.ts'
 import { ProtocolError } from '../../protocol/errors.ts'

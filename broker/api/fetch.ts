@@ -8,7 +8,6 @@
  * is read.
  */
 import type { RequestOf, ResponseInput } from '../../protocol/apis.ts'
-import { ZERO_UUID } from '../../protocol/buffer.ts'
 import { errorCode, ProtocolError } from '../../protocol/errors.ts'
 import type { LogSlice } from '../../segment-store/log.ts'
 import { answerError } from '../answer-error.ts'
@@ -55,6 +54,10 @@ class FetchJob {
   private readonly fetched: FetchContext
   private readonly targets: readonly Target[]
   private readonly committed: boolean
+  /** Most bytes of records in the answer. */
+  private readonly maxBytes: number
+  /** Never more than an answer may have, or it could not be reached. */
+  private readonly minBytes: number
 
   constructor(broker: Broker, request: Request, context: RequestContext, fetched: FetchContext) {
     this.broker = broker
@@ -62,6 +65,8 @@ class FetchJob {
     this.context = context
     this.fetched = fetched
     this.committed = request.isolationLevel === READ_COMMITTED
+    this.maxBytes = Math.min(request.maxBytes, broker.config.fetchMaxBytes)
+    this.minBytes = Math.min(request.minBytes, this.maxBytes)
     this.targets = Array.from(fetched.partitions, asked => this.find(asked))
   }
 
@@ -79,7 +84,7 @@ class FetchJob {
         return true
       }
     }
-    return bytes >= this.request.minBytes
+    return bytes >= this.minBytes
   }
 
   /** Answers when ready, or after the client's `maxWaitMs`. */
@@ -105,17 +110,21 @@ class FetchJob {
       const check = () => {
         if (!isOver && this.isReady()) finish()
       }
+      const checkBudget = () => {
+        check()
+        if (!isOver && budget.available === 0) budget.whenAvailable(checkBudget)
+      }
       this.context.onClosed = stop
       const timer = io.clock.timer(this.request.maxWaitMs, finish)
       for (const { partition } of this.targets) partition?.highWatermark.listen(check)
-      if (budget.available === 0) budget.whenAvailable(check)
+      if (budget.available === 0) budget.whenAvailable(checkBudget)
     })
   }
 
   /** Reads what may be read now, within the limits of the request, the broker and the budget. */
   answer(): Response | Promise<Response> {
-    const { budget, config } = this.broker
-    let left = Math.min(this.request.maxBytes, config.fetchMaxBytes, budget.available)
+    const { budget } = this.broker
+    let left = Math.min(this.maxBytes, budget.available)
     const results: PartitionResponse[] = []
     const slices: LogSlice[] = []
     let pending: Promise<void> | null = null
@@ -145,26 +154,31 @@ class FetchJob {
     take: (slice: LogSlice | null, error: unknown) => void,
   ): Promise<void> | null {
     const { asked, partition, error, divergingEpoch } = target
+    const { budget } = this.broker
     if (partition === null || error !== null || divergingEpoch !== null) {
       take(null, error)
       return null
     }
-    const minOneBatch = before.length === 0 && this.broker.budget.available > 0
+    const minOneBatch = before.length === 0 && budget.available > 0
     if (left <= 0 && !minOneBatch) {
       take(null, this.rangeError(partition, asked.fetchOffset))
       return null
     }
     try {
-      const maxBytes = Math.max(0, Math.min(asked.maxBytes, left))
+      const maxBytes = Math.max(0, Math.min(asked.maxBytes, left, budget.available))
       const slice = partition.read(asked.fetchOffset, maxBytes, this.committed, minOneBatch)
       if (!(slice instanceof Promise)) {
         take(slice, null)
         return null
       }
-      return slice.then(
-        value => take(value, null),
-        failure => take(null, failure),
-      )
+      // Reserved while it is read, or many reads at a time would each find the budget free.
+      budget.take(maxBytes)
+      return slice
+        .finally(() => budget.give(maxBytes))
+        .then(
+          value => take(value, null),
+          failure => take(null, failure),
+        )
     } catch (failure) {
       take(null, failure)
       return null
@@ -185,7 +199,7 @@ class FetchJob {
     try {
       const { replicas } = this.broker
       const partition =
-        asked.topicId === ZERO_UUID
+        this.context.apiVersion < TOPIC_IDS_SINCE_VERSION
           ? replicas.partition(asked.topic, asked.index)
           : replicas.partitionById(asked.topicId, asked.index)
       partition.checkEpoch(asked.currentLeaderEpoch)
@@ -197,7 +211,9 @@ class FetchJob {
 
   private respond(target: Target, slice: LogSlice | null, error: unknown): PartitionResponse {
     const { asked, partition, divergingEpoch } = target
+    if (partition !== null) partition.meter.fetchRequests++
     if (error !== null || partition === null) {
+      if (partition !== null) partition.meter.failedFetchRequests++
       const { errorCode: code } = answerError(this.broker, this.context, error)
       const isRange = code === errorCode('OFFSET_OUT_OF_RANGE') && partition !== null
       return {

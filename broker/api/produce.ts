@@ -6,7 +6,6 @@
  * until transactions exist.
  */
 import type { RequestOf, ResponseInput } from '../../protocol/apis.ts'
-import { ZERO_UUID } from '../../protocol/buffer.ts'
 import { type ErrorName, errorName, ProtocolError } from '../../protocol/errors.ts'
 import { codec, isTransactional, RECORD_BATCH_OVERHEAD } from '../../protocol/record-batch.ts'
 import { InvalidRecordError } from '../../segment-store/validator.ts'
@@ -23,7 +22,8 @@ type PartitionResponse = Response['responses'][number]['partitionResponses'][num
 /** One partition of the request: refused, or appended and on its way to being acknowledged. */
 interface Pending {
   readonly index: number
-  readonly partition: Partition | null
+  readonly bytes: number
+  partition: Partition | null
   appended: Appended | null
   error: unknown
 }
@@ -31,6 +31,7 @@ interface Pending {
 const ZSTD = 4
 /** Older clients cannot know this codec (KIP-110). */
 const ZSTD_SINCE_VERSION = 7
+const TOPIC_IDS_SINCE_VERSION = 13
 
 export const produce: Handler<'Produce'> = (broker, request, context) => {
   const { acks } = request
@@ -86,34 +87,39 @@ interface AppendScope {
 
 function append(scope: AppendScope, topic: Topic, data: PartitionData): Pending {
   const { broker, context, acks, refused, waits } = scope
-  const pending: Pending = { index: data.index, partition: null, appended: null, error: refused }
+  const { index, records } = data
+  const bytes = records?.length ?? 0
+  const pending: Pending = { index, bytes, partition: null, appended: null, error: refused }
   if (refused !== null) return pending
   try {
-    const partition = find(broker, topic, data.index)
-    const one = { ...pending, partition }
-    const { records } = data
+    const partition = find(broker, context, topic, index)
+    pending.partition = partition
     checkBatch(records, partition, context.apiVersion)
     const appended = partition.append(records!, acks, broker.io.clock.nowMs())
     if (appended instanceof Promise) {
+      // It waits in a copy: the frame is gone by then.
+      broker.budget.take(bytes)
       const settled = appended.then(
         value => {
-          one.appended = value
+          pending.appended = value
         },
         error => {
-          one.error = error
+          pending.error = error
         },
       )
-      waits.push(settled)
-    } else one.appended = appended
-    return one
+      waits.push(settled.then(() => broker.budget.give(bytes)))
+    } else pending.appended = appended
   } catch (error) {
-    return { ...pending, error }
+    pending.error = error
   }
+  return pending
 }
 
-function find(broker: Broker, topic: Topic, index: number): Partition {
-  if (topic.topicId !== ZERO_UUID) return broker.replicas.partitionById(topic.topicId, index)
-  return broker.replicas.partition(topic.name, index)
+function find(broker: Broker, context: RequestContext, topic: Topic, index: number): Partition {
+  if (context.apiVersion < TOPIC_IDS_SINCE_VERSION) {
+    return broker.replicas.partition(topic.name, index)
+  }
+  return broker.replicas.partitionById(topic.topicId, index)
 }
 
 /** What depends on the request rather than on the log. */
@@ -123,8 +129,9 @@ function checkBatch(records: Buffer | null, partition: Partition, apiVersion: nu
   }
   if (records.length < RECORD_BATCH_OVERHEAD) return // the validator says what is wrong with it
   if (isTransactional(records, 0)) {
+    // What Kafka answers to a batch of a transaction in a request that names none.
     const said = `a transactional batch for ${partition}: transactions are not supported yet`
-    throw new ProtocolError('INVALID_TXN_STATE', said)
+    throw new ProtocolError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', said)
   }
   if (codec(records, 0) === ZSTD && apiVersion < ZSTD_SINCE_VERSION) {
     const said = `zstd needs Produce version ${ZSTD_SINCE_VERSION} or newer, not ${apiVersion}`
@@ -191,10 +198,15 @@ function partitionResponse(
   context: RequestContext,
   pending: Pending,
 ): PartitionResponse {
-  const { index, appended, error } = pending
+  const { index, bytes, partition, appended, error } = pending
+  if (partition !== null) partition.meter.produceRequests++
   if (error === null && appended !== null) {
     const { baseOffset, logAppendTimeMs, logStartOffset } = appended
     return { index, errorCode: 0, baseOffset, logAppendTimeMs, logStartOffset }
+  }
+  if (partition !== null) {
+    partition.meter.failedProduceRequests++
+    partition.meter.bytesRejected += bytes
   }
   const { errorCode, errorMessage } = answerError(broker, context, error)
   const recordErrors =

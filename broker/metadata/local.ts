@@ -13,7 +13,7 @@
  * never acknowledged and is cut. A damaged line anywhere else means that the medium lost something: opening fails
  * instead of serving half of the truth.
  *
- * The file appears with the first commit: until then the directory does not count as ours (`isNew`, see adoption.ts).
+ * The file appears with the first commit: until then the directory is not ours (adoption.ts).
  * Leased keys die with the process that held them: they are gone when the file is opened again.
  */
 import { crc32c } from '../../protocol/crc32c.ts'
@@ -94,7 +94,6 @@ export class LocalStore implements MetadataStore {
   private readonly entries: Map<string, StoredEntry>
   private revision: number
   private file: File | null = null
-  private isStored: boolean
   private snapshotBytes = 0
   private queue: PendingCommit[] = []
   private isWriting = false
@@ -111,12 +110,6 @@ export class LocalStore implements MetadataStore {
     this.entries = loaded?.entries ?? new Map()
     this.revision = loaded?.revision ?? 0
     this.compactedTo = this.revision
-    this.isStored = loaded !== null
-  }
-
-  /** Nothing has ever been committed here. */
-  get isNew(): boolean {
-    return !this.isStored && this.revision === 0
   }
 
   /** Cuts a torn line, and lets go of keys whose holders are gone. */
@@ -235,7 +228,6 @@ export class LocalStore implements MetadataStore {
     await this.disk.replaceFile(this.path!, bytes)
     this.file = await this.disk.open(this.path!)
     this.snapshotBytes = bytes.length
-    this.isStored = true
   }
 
   private apply(item: DecidedItem): void {

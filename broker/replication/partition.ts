@@ -33,7 +33,8 @@ export class Partition {
   readonly index: number
   readonly log: Log
   readonly leader: number
-  readonly leaderEpoch: number
+  /** The term of this leadership; it only grows. */
+  leaderEpoch: number
   readonly meter: TopicMeter
   /** Below it: written. Followers wait here. */
   readonly logEnd: Watermark

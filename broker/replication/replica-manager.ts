@@ -77,14 +77,14 @@ export class ReplicaManager {
       for (let index = from; index < topic.partitions.length; index++) {
         opens.push(() => this.open(topic, index))
       }
-      if (from > 0) this.changeSettings(topic)
+      if (from > 0) this.update(topic)
     }
     await inParallel(opens, OPEN_AT_A_TIME)
   }
 
   /** The broker-wide defaults changed: topics without a setting of their own follow. */
   refreshSettings(image: ClusterImage): void {
-    for (const topic of image.topics.values()) this.changeSettings(topic)
+    for (const topic of image.topics.values()) this.update(topic)
   }
 
   /** Closes all logs; nothing is served afterwards. */
@@ -135,10 +135,12 @@ export class ReplicaManager {
     partitions[index] = partition
   }
 
-  private changeSettings(topic: TopicImage): void {
+  /** Puts the topic's settings and terms in force in the partitions that are open. */
+  private update(topic: TopicImage): void {
     const config = this.logConfigOf(topic)
     for (const partition of this.byId.get(topic.id) ?? []) {
       if (partition === undefined) continue
+      partition.leaderEpoch = topic.partitions[partition.index]!.leaderEpoch
       partition.policy = batchPolicy(config)
       partition.minInsyncReplicas = config.minInsyncReplicas
       partition.allowsDeletion = config.cleanupPolicy.delete

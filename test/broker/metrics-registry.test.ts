@@ -50,6 +50,7 @@ function sources(partitions: readonly PartitionFigures[]): MetricsSources {
       offlinePartitions: 1,
     }),
     partitions: () => partitions,
+    slowDisk: () => 3,
     budget: () => ({ used: 100, limit: 1000 }),
     fetchSessions: () => ({ sessions: 3, partitions: 7, evictions: 2 }),
   }
@@ -75,7 +76,6 @@ test('a scrape shows what was counted, under the names that dashboards know', as
   metrics.connectionRefused('max.connections')
   metrics.pausedConnections++
   metrics.unreadableFrames += 2
-  metrics.slowDiskSwitches += 3
   metrics.observe(sources([partition({})]))
   const series = parse(await registryOf(metrics).scrape())
   const tp = '{partition="0",topic="orders"}'

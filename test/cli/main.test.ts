@@ -1,3 +1,4 @@
+/** The command line as a whole: help, wrong usage, exit codes, `ottla broker` options, and bin/ottla itself. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'

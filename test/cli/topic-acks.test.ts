@@ -1,3 +1,4 @@
+/** What `ottla topic describe` says that an ack means, on both sides of each setting that decides it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ackSentences, durabilityOf } from '../../cli/topic-acks.ts'

@@ -1,3 +1,4 @@
+/** `ottla topic` in this process, against a toy cluster: what it prints, what it asks, and its exit codes. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runCli } from '../../cli/main.ts'

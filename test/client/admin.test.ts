@@ -1,3 +1,4 @@
+/** Topics and settings through the client: what is asked of the broker, and what becomes of each of its answers. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Admin } from '../../client/admin.ts'

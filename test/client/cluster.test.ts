@@ -1,3 +1,4 @@
+/** Routing, retries and deadlines of the client, in virtual time, against brokers that answer from a script. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Cluster } from '../../client/cluster.ts'

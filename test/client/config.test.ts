@@ -1,3 +1,4 @@
+/** The options of the client: addresses, defaults, and what is refused. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatAddress, parseAddress, resolveClientConfig } from '../../client/config.ts'

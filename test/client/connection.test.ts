@@ -1,3 +1,4 @@
+/** One connection against a broker that answers from a script: versions, pipelining, deadlines, and every way to break. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'

@@ -1,3 +1,4 @@
+/** What the errors of the client say, and what a program can read from them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {

@@ -224,7 +224,7 @@ async function writeWithKafkajs(
 // ------------------------------------------------------------------------------------------------- tests
 
 async function readBack(server: Server, tools: ToolJvm, topic: string, written: TestRecord[]) {
-  const byKcat = await kcatRead(server.bootstrap, topic, 0, KCAT_FORMAT)
+  const byKcat = await kcatRead({ bootstrap: server.bootstrap, topic, partition: 0 }, KCAT_FORMAT)
   assertSameBytes(byKcat, kcatPrints(written), 'kcat')
   const where = ['--bootstrap-server', server.bootstrap, '--topic', topic, '--partition', '0']
   const limit = ['--offset', 'earliest', '--max-messages', String(written.length)]

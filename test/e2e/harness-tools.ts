@@ -99,14 +99,14 @@ export class ToolJvm {
   }
 }
 
-/** Everything kcat can read of one partition, from the start to the end of the log, in kcat's format string. */
+/** What kcat reads of one partition, from the start to the end of the log or `limit` records, in its format string. */
 export function kcatRead(
-  bootstrap: string,
-  topic: string,
-  partition: number,
+  from: { bootstrap: string; topic: string; partition: number; limit?: number },
   format: string,
 ): Promise<Buffer> {
+  const { bootstrap, topic, partition, limit = Number.POSITIVE_INFINITY } = from
   const where = ['-b', bootstrap, '-t', topic, '-p', String(partition)]
   const args = ['-C', '-q', '-e', '-o', 'beginning', '-f', format, ...where]
+  if (Number.isFinite(limit)) args.push('-c', String(limit))
   return runWell('kcat', args, { timeoutMs: 120_000 })
 }

@@ -29,6 +29,8 @@ export interface ServerOptions {
   readonly dataDir?: string
   /** Kept by the caller, for a restart; without it a free one is taken. */
   readonly port?: number
+  /** Without a properties file: Ottla with its own defaults, but for port and directories. */
+  readonly bare?: boolean
 }
 
 export interface Server {
@@ -150,7 +152,7 @@ export async function runWell(
 // ---------------------------------------------------------------------------------------------- brokers
 
 /** One properties file for both brokers: settings differ only where a test says so. */
-function writeProperties(options: Required<ServerOptions>): string {
+function writeProperties(options: Required<Omit<ServerOptions, 'bare'>>): string {
   const { dataDir, port, overrides } = options
   const settings: Record<string, string> = {
     'process.roles': 'broker,controller',
@@ -175,14 +177,17 @@ function writeProperties(options: Required<ServerOptions>): string {
 
 async function launch(
   options: ServerOptions,
-  command: (file: string) => readonly [string, readonly string[]],
+  command: (
+    file: string,
+    place: { port: number; dataDir: string },
+  ) => readonly [string, readonly string[]],
 ): Promise<Server> {
   const dataDir = options.dataDir ?? temporaryDirectory('data')
   const port = options.port ?? (await freePort())
   const file = writeProperties({ overrides: {}, ...options, dataDir, port })
   const log = join(dataDir, 'output.txt')
   const descriptor = openSync(log, 'a')
-  const [program, args] = command(file)
+  const [program, args] = command(file, { port, dataDir })
   const env = { ...process.env, HEAP: '512m' }
   const child = adopt(spawn(program, args, { stdio: ['ignore', descriptor, descriptor], env }))
   const ended = once(child, 'exit') as Promise<[number | null]>
@@ -209,14 +214,19 @@ async function launch(
   }
 }
 
-/** Apache Kafka, one broker that is its own controller. A data directory is formatted the first time. */
+/**
+ * Apache Kafka, one broker that is its own controller. A data directory is formatted the first time, without the
+ * eligible leader replicas: formatting with them sets min.insync.replicas for the whole cluster, which every
+ * description of a topic then shows.
+ */
 export async function startKafka(options: ServerOptions = {}): Promise<Server> {
   const dataDir = options.dataDir ?? temporaryDirectory('kafka')
   const port = options.port ?? (await freePort())
   if (!existsSync(join(dataDir, 'data', 'meta.properties'))) {
     const file = writeProperties({ overrides: {}, ...options, dataDir, port })
     const format = ['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qk', '-c', file]
-    await runWell(KAFKA, ['run', ...format])
+    const feature = ['--feature', 'eligible.leader.replicas.version=0']
+    await runWell(KAFKA, ['run', ...format, ...feature])
   }
   return launch({ ...options, dataDir, port }, file => [KAFKA, ['run', 'kafka.Kafka', file]])
 }
@@ -226,7 +236,17 @@ export function startOttla(options: ServerOptions = {}): Promise<Server> {
   if (subjectIsKafka) return startKafka(options)
   // Several brokers run side by side here, so none may want the default metrics port.
   const overrides = { 'metrics.listener': '', ...options.overrides }
-  return launch({ ...options, overrides }, file => [process.execPath, [OTTLA, 'broker', file]])
+  if (options.bare !== true) {
+    return launch({ ...options, overrides }, file => [process.execPath, [OTTLA, 'broker', file]])
+  }
+  const settings = Object.entries(overrides).flatMap(([name, value]) => [
+    '--override',
+    `${name}=${value}`,
+  ])
+  return launch({ ...options, overrides }, (_file, { port, dataDir }) => {
+    const where = ['--port', String(port), '--data-dir', join(dataDir, 'data')]
+    return [process.execPath, [OTTLA, 'broker', ...where, ...settings]]
+  })
 }
 
 // --------------------------------------------------------------------------------- what the machine has
@@ -258,4 +278,4 @@ export function missing(...needs: readonly ('kcat' | 'kcat zstd' | 'kafka')[]): 
   return false
 }
 
-export { KAFKA }
+export { KAFKA, OTTLA }

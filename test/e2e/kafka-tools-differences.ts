@@ -88,12 +88,46 @@ const NOT_TRUE_YET = [
 ]
 
 export const FEATURES: Difference = {
-  because: `not true yet: ${NOT_TRUE_YET.join(', ')}`,
+  because: `not true yet: ${NOT_TRUE_YET.join(', ')}; no KRaft quorum whose version could rise`,
   expected: kafka =>
     kafka
       .split('\n')
       .filter(line => !NOT_TRUE_YET.some(name => line.startsWith(`Feature: ${name}`)))
-      .join('\n'),
+      .join('\n')
+      .replace(/(kraft\.version .*SupportedMaxVersion: )1/, '$10'),
+}
+
+/** A line of `configs --describe`, as Kafka prints it and as we do. */
+const OWN_DEFAULTS: readonly (readonly [kafka: string, ottla: string])[] = [
+  [
+    'DEFAULT_CONFIG:listeners=PLAINTEXT://:9092}',
+    'DEFAULT_CONFIG:listeners=PLAINTEXT://localhost:9092}',
+  ],
+  [
+    'log.dir=/tmp/kafka-logs sensitive=false synonyms={DEFAULT_CONFIG:log.dir=/tmp/kafka-logs}',
+    'log.dir=./ottla-data sensitive=false synonyms={DEFAULT_CONFIG:log.dir=./ottla-data}',
+  ],
+  [
+    '{STATIC_BROKER_CONFIG:node.id=1}',
+    '{STATIC_BROKER_CONFIG:node.id=1, DEFAULT_CONFIG:node.id=1}',
+  ],
+  [
+    '{STATIC_BROKER_CONFIG:process.roles=broker,controller}',
+    '{STATIC_BROKER_CONFIG:process.roles=broker,controller, DEFAULT_CONFIG:process.roles=broker}',
+  ],
+  [
+    'queued.max.request.bytes=-1 sensitive=false synonyms={DEFAULT_CONFIG:queued.max.request.bytes=-1}',
+    'queued.max.request.bytes=67108864 sensitive=false synonyms={DEFAULT_CONFIG:queued.max.request.bytes=67108864}',
+  ],
+  [
+    '  metrics.num.samples=',
+    '  metrics.listener= sensitive=false synonyms={STATIC_BROKER_CONFIG:metrics.listener=, DEFAULT_CONFIG:metrics.listener=127.0.0.1:9464}\n  metrics.num.samples=',
+  ],
+]
+
+export const BROKER_DEFAULTS: Difference = {
+  because: 'our own defaults, so that a broker starts without a file, and our own setting',
+  expected: kafka => OWN_DEFAULTS.reduce((text, [from, to]) => text.replace(from, to), kafka),
 }
 
 export const CREATED_AT_ONCE: Difference = {

@@ -6,6 +6,7 @@
 import type { ToolName } from './harness-tools.ts'
 import {
   API_VERSIONS,
+  BROKER_DEFAULTS,
   CREATED_AT_ONCE,
   type Difference,
   FEATURES,
@@ -136,7 +137,7 @@ const CONFIGS = [
   entity('topics', 'one', '--alter --delete-config max.message.bytes,flush.messages'),
   entity('topics', 'one', '--describe'),
   entity('brokers', '1', '--describe'),
-  entity('brokers', '1', '--describe --all'),
+  entity('brokers', '1', '--describe --all', { differs: BROKER_DEFAULTS }),
   entity('brokers', '1', '--alter --add-config log.retention.ms=7200000,log.segment.bytes=3145728'),
   entity('brokers', '1', '--describe'),
   entity('topics', 'one', '--describe --all'),

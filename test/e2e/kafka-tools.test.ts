@@ -47,12 +47,19 @@ function normalise(text: string, { server }: Side, blank: RegExp | undefined): s
     .replaceAll(String(server.port + 1), '<controller-port>')
     .replaceAll(String(server.port), '<port>')
     .replace(/^\d\d:\d\d:\d\d\.\d{3} /gm, '')
-    .replace(/(TopicId: |Topic id: |topic id )[\w-]{22}/g, '$1<id>')
+    .replace(/(TopicId: |Topic id: |topic id |Cluster ID: )[\w-]{22}/g, '$1<id>')
     .replace(/\b1[6-9]\d{11}\b/g, '<ms>')
     .replace(/^\tat .*\n|^\t\.\.\. \d+ more\n/gm, '')
     .replace(/^(?:\s*\n)+/gm, '')
     .replace(/clientId=adminclient-\d+/g, 'clientId=adminclient-<n>')
     .replace(/correlation id \d+/g, 'correlation id <n>')
+    // Partitions of a directory, in the order of a hash table.
+    .replace(/(?<="partitions":\[).*?(?=\])/g, list =>
+      list
+        .split(/(?<=\}),/)
+        .sort()
+        .join(),
+    )
   return blank === undefined ? plain : plain.replace(blank, '<blank>')
 }
 
@@ -74,7 +81,9 @@ function difference(kafka: string, ottla: string): string {
   const only = (lines: string[], other: string[], mark: string): string[] =>
     lines.filter(line => !other.includes(line)).map(line => `${mark} ${line}`)
   const lines = [...only(left, right, 'kafka:'), ...only(right, left, 'ottla:')]
-  return lines.length > 0 ? lines.join('\n') : 'the same lines in another order or number'
+  if (lines.length > 0) return lines.join('\n')
+  const first = left.findIndex((line, i) => line !== right[i])
+  return `the same lines, but in place of line ${first} (${left[first]}) stands: ${right[first]}`
 }
 
 /** Commands that change nothing, so that Kafka may be asked again. */

@@ -168,17 +168,6 @@ export function disks(): TestDisk[] {
   ]
 }
 
-/** A generator of uniform numbers in [0, 1) from a seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
-
 export const GOLDEN = path.resolve(process.cwd(), '../shared/kafka-protocol')
 
 /** A copy of the data directory that Kafka wrote, to be written to; null where it is not at hand. */
