@@ -22,9 +22,6 @@ import type { Metrics, PartitionFigures } from './metrics.ts'
 import { ProducerIds } from './producer-ids.ts'
 import { ReplicaManager } from './replication/replica-manager.ts'
 
-/** How often recovery points and log starts are written down. */
-const CHECKPOINT_INTERVAL_MS = 60_000
-
 export interface BrokerOptions {
   readonly config: BrokerConfig
   readonly io: Io
@@ -72,6 +69,7 @@ export class Broker {
     this.producerIds = new ProducerIds(store)
     this.replicas = new ReplicaManager({
       directory: logDirectory,
+      clock: io.clock,
       logger,
       metrics,
       logConfigOf: topic => logConfigFor(config.topicDefaults, topic.configs),
@@ -156,7 +154,8 @@ export class Broker {
   }
 
   private checkpointLater(): void {
-    this.checkpointTimer = this.io.clock.timer(CHECKPOINT_INTERVAL_MS, () => {
+    const intervalMs = this.config.logFlushOffsetCheckpointIntervalMs
+    this.checkpointTimer = this.io.clock.timer(intervalMs, () => {
       this.logDirectory
         .checkpoint()
         .catch(error => this.logger.error('checkpoint not written', { error }))

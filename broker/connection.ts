@@ -72,18 +72,13 @@ class Slot implements RequestContext {
   complete: (() => AnyResponse | null | Promise<AnyResponse | null>) | null = null
   onClosed: (() => void) | null = null
 
-  constructor(
-    connection: Connection,
-    api: Api<ApiName>,
-    header: RequestHeader,
-    receivedMs: number,
-  ) {
+  constructor(connection: Connection, api: Api<ApiName>, header: RequestHeader, nowMs: number) {
     this.connection = connection
     this.api = api
     this.apiVersion = header.apiVersion
     this.correlationId = header.correlationId
     this.clientId = header.clientId
-    this.receivedMs = receivedMs
+    this.receivedMs = nowMs
   }
 
   get listener(): ListenerAddress {
@@ -186,7 +181,7 @@ export class Connection implements Receiver, FrameOwner {
   }
 
   received(buffer: Buffer, count: number): boolean {
-    // Not progress either: a peer that goes on sending is dropped in the end.
+    // No progress either: a peer that goes on sending is dropped in the end.
     if (this.isEnding) return true
     this.lastProgressMs = this.broker.io.clock.monotonicMs()
     if (this.decoder.received(buffer, count)) return true

@@ -173,12 +173,11 @@ class FetchJob {
       }
       // Reserved while it is read, or many reads at a time would each find the budget free.
       budget.take(maxBytes)
-      return slice
-        .finally(() => budget.give(maxBytes))
-        .then(
-          value => take(value, null),
-          failure => take(null, failure),
-        )
+      const taken = slice.then(
+        value => take(value, null),
+        failure => take(null, failure),
+      )
+      return taken.then(() => budget.give(maxBytes))
     } catch (failure) {
       take(null, failure)
       return null

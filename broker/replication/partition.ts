@@ -16,6 +16,7 @@ import {
   validateBatch,
 } from '../../segment-store/validator.ts'
 import type { TopicMeter } from '../metrics.ts'
+import { FlushPolicy } from './flush-policy.ts'
 import { type Outcome, Watermark } from './watermark.ts'
 
 /** What an append gave, and until where the log must be written or replicated before it is acknowledged. */
@@ -36,7 +37,7 @@ export class Partition {
   /** The term of this leadership; it only grows. */
   leaderEpoch: number
   readonly meter: TopicMeter
-  /** Below it: written. Followers wait here. */
+  /** Below it: written, and synced where the topic asks for it. Followers wait here. */
   readonly logEnd: Watermark
   /** Below it: on every in-sync replica. acks=-1 and consumers wait here. */
   readonly highWatermark: Watermark
@@ -44,6 +45,7 @@ export class Partition {
   minInsyncReplicas: number
   /** Whether `cleanup.policy` includes delete. */
   allowsDeletion: boolean
+  readonly flushPolicy: FlushPolicy
   /** The end of the queue of batches whose codec is only asynchronous; null while nothing waits there. */
   private queue: Promise<unknown> | null = null
   private gone: ErrorName | null = null
@@ -59,6 +61,7 @@ export class Partition {
     policy: BatchPolicy
     minInsyncReplicas: number
     allowsDeletion: boolean
+    clock: Clock
   }) {
     this.topic = options.topic
     this.topicId = options.topicId
@@ -72,6 +75,7 @@ export class Partition {
     this.allowsDeletion = options.allowsDeletion
     this.logEnd = new Watermark(this.log.writtenOffset)
     this.highWatermark = new Watermark(this.log.writtenOffset)
+    this.flushPolicy = new FlushPolicy(this.log, options.clock, offset => this.reached(offset))
   }
 
   /** Replicas close enough to the leader to count for acks=-1: on one broker, itself. */
@@ -85,6 +89,11 @@ export class Partition {
 
   /** The log has written everything below `offset`. */
   written(offset: number): void {
+    this.flushPolicy.written(offset)
+  }
+
+  /** Everything below `offset` may be acknowledged and read. */
+  private reached(offset: number): void {
     this.logEnd.advanceTo(offset)
     this.highWatermark.advanceTo(offset)
   }
@@ -92,6 +101,7 @@ export class Partition {
   /** The log failed, or the partition was deleted: nothing that waits here may be answered with success. */
   fail(error: ErrorName): void {
     this.gone = error
+    this.flushPolicy.stop()
     this.logEnd.failAll(error)
     this.highWatermark.failAll(error)
   }

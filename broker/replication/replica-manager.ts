@@ -3,6 +3,7 @@
  * talk to that; metadata changes are applied here: logs opened, settings changed, logs deleted.
  */
 import { ProtocolError } from '../../protocol/errors.ts'
+import type { Clock } from '../../protocol/io.ts'
 import type { LogConfig } from '../../segment-store/config.ts'
 import type { Log } from '../../segment-store/log.ts'
 import type { LogDirectory } from '../../segment-store/log-directory.ts'
@@ -19,6 +20,7 @@ const OPEN_AT_A_TIME = 16
 
 export class ReplicaManager {
   private readonly directory: LogDirectory
+  private readonly clock: Clock
   private readonly logger: Logger
   private readonly metrics: Metrics
   private readonly logConfigOf: (topic: TopicImage) => LogConfig
@@ -27,12 +29,14 @@ export class ReplicaManager {
 
   constructor(options: {
     directory: LogDirectory
+    clock: Clock
     logger: Logger
     metrics: Metrics
     /** The settings of a topic's logs: its own, then the broker's. */
     logConfigOf: (topic: TopicImage) => LogConfig
   }) {
     this.directory = options.directory
+    this.clock = options.clock
     this.logger = options.logger
     this.metrics = options.metrics
     this.logConfigOf = options.logConfigOf
@@ -128,7 +132,9 @@ export class ReplicaManager {
       policy: batchPolicy(config),
       minInsyncReplicas: config.minInsyncReplicas,
       allowsDeletion: config.cleanupPolicy.delete,
+      clock: this.clock,
     })
+    partition.flushPolicy.update(config.flushMessages, config.flushMs)
     const partitions = this.byId.get(topic.id)
     // Deleted while it was being opened.
     if (partitions === undefined) return this.directory.deleteLog(log)
@@ -144,6 +150,7 @@ export class ReplicaManager {
       partition.policy = batchPolicy(config)
       partition.minInsyncReplicas = config.minInsyncReplicas
       partition.allowsDeletion = config.cleanupPolicy.delete
+      partition.flushPolicy.update(config.flushMessages, config.flushMs)
       partition.log.updateConfig(config)
     }
   }

@@ -143,7 +143,10 @@ async function driveRound(
       assert.equal(partition.highWatermark.waiting, 0, `${partition}`)
     }
     totals.maxBudget = Math.max(totals.maxBudget, peak.used)
-    assert.ok(peak.used <= BUDGET_BYTES + MAX_REQUEST_BYTES + MAX_HELD_BYTES, `budget: ${peak.used}`)
+    assert.ok(
+      peak.used <= BUDGET_BYTES + MAX_REQUEST_BYTES + MAX_HELD_BYTES,
+      `budget: ${peak.used}`,
+    )
   } catch (error) {
     throw new Error(`round of seed ${seed}: ${String(error)}`, { cause: error })
   } finally {

@@ -120,7 +120,11 @@ const makeRequests = {
     { topics: [{ name: topic, partitions: [{ partitionIndex: 0, offset: 1 }] }], timeoutMs: 1000 },
   ],
   CreatePartitions: ({ topic }: Aim) => [
-    { topics: [{ name: topic, count: 2, assignments: null }], timeoutMs: 1000, validateOnly: false },
+    {
+      topics: [{ name: topic, count: 2, assignments: null }],
+      timeoutMs: 1000,
+      validateOnly: false,
+    },
   ],
   InitProducerId: () => [{ transactionalId: null, transactionTimeoutMs: 1000 }],
   DescribeConfigs: ({ topic }: Aim) => [

@@ -213,3 +213,21 @@ test('a log of an old message format is refused, not cut', async () => {
   }
   assert.equal((await disk.readFile(`${FIRST}.log`))!.length, 60)
 })
+
+test('a batch larger than what recovery holds of a file is checked in full', async () => {
+  const disk = new MemoryDisk()
+  const opened = await openLog(disk, DIRECTORY)
+  appendNow(opened, batch(1))
+  const first = opened.log.sizeBytes
+  appendNow(opened, batch(1, { valueBytes: 900_000 }))
+  appendNow(opened, batch(1))
+  const size = opened.log.sizeBytes
+  const whole = await openLog(disk.snapshot(), DIRECTORY, { wasCleanShutdown: false })
+  assert.equal(whole.log.logEndOffset, 3)
+  for (const at of [first + 100, first + 300_000, first + 900_000]) {
+    const damaged = disk.snapshot()
+    ;(await damaged.open(`${FIRST}.log`)).writeAt(at, Buffer.from('!'))
+    const { log } = await openLog(damaged, DIRECTORY, { wasCleanShutdown: false })
+    assert.deepEqual([log.logEndOffset, log.sizeBytes], [1, first], `byte ${at} of ${size}`)
+  }
+})

@@ -102,7 +102,10 @@ for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
 test('zstd is refused below version 7, which cannot know it, and taken from it on', () =>
   withHost(async (_host, client) => {
     const records = await batchOf(['a'], 'zstd')
-    assert.equal((await send(client, records, { version: 6 })).error, 'UNSUPPORTED_COMPRESSION_TYPE')
+    assert.equal(
+      (await send(client, records, { version: 6 })).error,
+      'UNSUPPORTED_COMPRESSION_TYPE',
+    )
     assert.equal((await send(client, records, { version: 7 })).error, 'NONE')
   }))
 
@@ -166,11 +169,7 @@ const refused: readonly [string, ErrorName, () => Promise<Buffer | null>][] = [
     'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
     async () => changed(await good, copy => copy.writeInt16BE(0x10, ATTRIBUTES)),
   ],
-  [
-    'more than max.message.bytes',
-    'MESSAGE_TOO_LARGE',
-    async () => batchOf(['x'.repeat(10_001)]),
-  ],
+  ['more than max.message.bytes', 'MESSAGE_TOO_LARGE', async () => batchOf(['x'.repeat(10_001)])],
   [
     'a time too far ahead',
     'INVALID_TIMESTAMP',
@@ -263,10 +262,7 @@ test('a transactional id is refused until there are transactions', () =>
   withHost(async (_host, client) => {
     const request = { ...produceOne('t', 0, await batchOf(['a'])), transactionalId: 'x' }
     const { responses } = await client.call('Produce', 9, request)
-    assert.equal(
-      errorName(responses[0]!.partitionResponses[0]!.errorCode),
-      'INVALID_TXN_STATE',
-    )
+    assert.equal(errorName(responses[0]!.partitionResponses[0]!.errorCode), 'INVALID_TXN_STATE')
   }))
 
 test('one partition that fails does not hold up the others', () =>
