@@ -20,6 +20,7 @@ import zlib from 'node:zlib'
 import { MalformedError } from './buffer.ts'
 import { lz4Size, snappySize, type ZstdFrame, zstdFrame } from './decompressed-size.ts'
 import { ProtocolError } from './errors.ts'
+import { canUnpackLz4, unpackLz4 } from './lz4.ts'
 
 export const codecs = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const
 export type CodecName = keyof typeof codecs
@@ -101,11 +102,15 @@ export function compress(codec: number, bytes: Buffer, level?: number): Buffer |
   }
 }
 
-/** The plain bytes, at most `maxOutputBytes` of them. See the top of the file for what is thrown. */
+/**
+ * The plain bytes, at most `maxOutputBytes` of them. See the top of the file for what is thrown. With `scratch` the answer
+ * may lie in there, valid until the next use of it.
+ */
 export function decompress(
   codec: number,
   bytes: Buffer,
   maxOutputBytes: number,
+  scratch?: Buffer,
 ): Buffer | Promise<Buffer> {
   switch (codec) {
     case codecs.none:
@@ -118,7 +123,11 @@ export function decompress(
     case codecs.snappy:
       return decompressSnappy(bytes, maxOutputBytes)
     case codecs.lz4: {
-      checkSize(lz4Size(bytes, maxOutputBytes), maxOutputBytes)
+      const size = lz4Size(bytes, maxOutputBytes)
+      checkSize(size, maxOutputBytes)
+      if (scratch !== undefined && size <= scratch.length && canUnpackLz4(bytes)) {
+        return scratch.subarray(0, unpackLz4(bytes, scratch))
+      }
       const lz4 = native<Lz4>('lz4-napi')
       return guard('lz4', maxOutputBytes, () => lz4.decompressFrameSync(bytes))
     }

@@ -29,7 +29,7 @@ export function snappySize(bytes: Buffer): number {
 }
 
 const LZ4_MAGIC = 0x184d2204
-const LZ4_UNCOMPRESSED = 0x80000000
+export const LZ4_UNCOMPRESSED = 0x80000000
 /** A compressed byte of LZ4 stands for at most this many. */
 const LZ4_MOST = 255
 
@@ -47,7 +47,7 @@ interface Lz4Frame {
  *   flags 01.......: version; bit 5 blocks independent, 4 block checksums, 3 content size, 2 content checksum,
  *   1 reserved, 0 dictionary. Linked blocks are legal LZ4, but Kafka's readers cannot follow them, so they are refused.
  */
-function lz4Header(bytes: Buffer): Lz4Frame {
+export function lz4Header(bytes: Buffer): Lz4Frame {
   if (bytes.length < 7 || bytes.readUInt32LE(0) !== LZ4_MAGIC) {
     throw new MalformedError('not an LZ4 frame')
   }

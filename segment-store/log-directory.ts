@@ -86,6 +86,7 @@ export class LogDirectory {
   private properties: MetaProperties | null = null
   /** Whether the directory was closed in order before it was opened now. */
   wasCleanShutdown = false
+  private checkpointing: Promise<void> = Promise.resolve()
   /** A log could not be opened, so its state is as it was found: not clean. */
   private hasUnopened = false
   /** Contents of the checkpoint files: as read at the start, then as written. */
@@ -301,7 +302,14 @@ export class LogDirectory {
   }
 
   /** Once a minute, and when something must not be forgotten: notes how far each log has come. */
-  async checkpoint(): Promise<void> {
+  checkpoint(): Promise<void> {
+    // One after the other: the files are replaced by way of one aside each.
+    const next = this.checkpointing.then(() => this.checkpointOnce())
+    this.checkpointing = next.catch(() => {})
+    return next
+  }
+
+  private async checkpointOnce(): Promise<void> {
     const nowMs = this.options.io.clock.nowMs()
     for (const log of this.logs.values()) await log.housekeep(nowMs)
     await this.writeCheckpoints()

@@ -227,9 +227,16 @@ function checkHeader(batch: Buffer): void {
   }
 }
 
+/**
+ * Where batches are unpacked to be looked at: one after the other, each forgotten before the next. Larger ones get memory
+ * of their own.
+ */
+const scratch = Buffer.allocUnsafeSlow(1024 * 1024)
+
 function unpack(source: number, batch: Buffer, policy: BatchPolicy): Buffer | Promise<Buffer> {
   try {
-    return decompress(source, batch.subarray(RECORD_BATCH_OVERHEAD), policy.maxDecompressedBytes)
+    const packed = batch.subarray(RECORD_BATCH_OVERHEAD)
+    return decompress(source, packed, policy.maxDecompressedBytes, scratch)
   } catch (cause) {
     throw refusal(cause)
   }

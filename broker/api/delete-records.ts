@@ -10,8 +10,8 @@ import type { Handler, RequestContext } from '../context.ts'
 
 const HIGH_WATERMARK = -1
 
-export const deleteRecords: Handler<'DeleteRecords'> = async (broker, request, context) => ({
-  topics: await Promise.all(
+export const deleteRecords: Handler<'DeleteRecords'> = async (broker, request, context) => {
+  const topics = await Promise.all(
     request.topics.map(async ({ name, partitions }) => ({
       name,
       partitions: await Promise.all(
@@ -20,8 +20,11 @@ export const deleteRecords: Handler<'DeleteRecords'> = async (broker, request, c
         ),
       ),
     })),
-  ),
-})
+  )
+  // What was deleted stays deleted, also after a crash right behind this answer.
+  await broker.logDirectory.checkpoint()
+  return { topics }
+}
 
 async function deleteBelow(
   broker: Broker,

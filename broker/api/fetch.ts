@@ -8,7 +8,7 @@
  * is read.
  */
 import type { RequestOf, ResponseInput } from '../../protocol/apis.ts'
-import { errorCode, ProtocolError } from '../../protocol/errors.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
 import type { LogSlice } from '../../segment-store/log.ts'
 import { answerError } from '../answer-error.ts'
 import type { Broker } from '../broker.ts'
@@ -214,13 +214,10 @@ class FetchJob {
     if (error !== null || partition === null) {
       if (partition !== null) partition.meter.failedFetchRequests++
       const { errorCode: code } = answerError(this.broker, this.context, error)
-      const isRange = code === errorCode('OFFSET_OUT_OF_RANGE') && partition !== null
       return {
         partitionIndex: asked.index,
         errorCode: code,
         highWatermark: -1,
-        logStartOffset: isRange ? partition.log.logStartOffset : -1,
-        abortedTransactions: [],
         records: NOTHING,
       }
     }
@@ -289,7 +286,7 @@ function diverging(
   asked: FetchPartition,
 ): { epoch: number; endOffset: number } | null {
   if (asked.lastFetchedEpoch < 0) return null
-  const { leaderEpoch, endOffset } = partition.log.endOffsetForEpoch(asked.lastFetchedEpoch)
+  const { leaderEpoch, endOffset } = partition.endOffsetForEpoch(asked.lastFetchedEpoch)
   if (leaderEpoch < 0 || endOffset < 0) {
     const said = `${partition} knows no leader epoch at or below ${asked.lastFetchedEpoch}`
     throw new ProtocolError('OFFSET_OUT_OF_RANGE', said)

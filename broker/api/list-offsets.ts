@@ -35,11 +35,16 @@ const SINCE_VERSION: Readonly<Record<number, number>> = {
 export const listOffsets: Handler<'ListOffsets'> = (broker, request, context) => {
   const committed = request.isolationLevel === READ_COMMITTED
   const duplicates = duplicatePartitions(request)
+  const refused = new Set<string>()
   const answers: (PartitionResponse | Promise<PartitionResponse>)[] = []
   const topics = request.topics.map(({ name, partitions }) => {
     const from = answers.length
     for (const asked of partitions) {
-      const isTwice = duplicates.has(`${name}/${asked.partitionIndex}`)
+      const key = `${name}/${asked.partitionIndex}`
+      const isTwice = duplicates.has(key)
+      // Refused once, however often it is named.
+      if (isTwice && refused.has(key)) continue
+      if (isTwice) refused.add(key)
       answers.push(answerOne(broker, context, name, asked, committed, isTwice))
     }
     return { name, from, to: answers.length }
@@ -120,7 +125,7 @@ function lookUp(
     case EARLIEST:
     case EARLIEST_LOCAL: {
       const offset = log.logStartOffset
-      return { timestamp: -1, offset, leaderEpoch: log.epochAt(offset) }
+      return { timestamp: -1, offset, leaderEpoch: partition.epochAt(offset) }
     }
     case MAX_TIMESTAMP:
       return log.maxTimestamp()

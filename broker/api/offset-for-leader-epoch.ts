@@ -16,7 +16,7 @@ export const offsetForLeaderEpoch: Handler<'OffsetForLeaderEpoch'> = (
       try {
         const partition = broker.replicas.partition(topic, asked.partition)
         partition.checkEpoch(asked.currentLeaderEpoch)
-        const { leaderEpoch, endOffset } = partition.log.endOffsetForEpoch(asked.leaderEpoch)
+        const { leaderEpoch, endOffset } = partition.endOffsetForEpoch(asked.leaderEpoch)
         return { errorCode: 0, partition: asked.partition, leaderEpoch, endOffset }
       } catch (error) {
         const { errorCode } = answerError(broker, context, error)

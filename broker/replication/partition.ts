@@ -8,7 +8,7 @@
  */
 import { type ErrorName, ProtocolError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/io.ts'
-import type { AppendInfo, Log, LogSlice } from '../../segment-store/log.ts'
+import type { AppendInfo, EpochEndOffset, Log, LogSlice } from '../../segment-store/log.ts'
 import {
   type BatchPolicy,
   needsAsyncValidation,
@@ -174,6 +174,24 @@ export class Partition {
     const said = `${this} is at leader epoch ${this.leaderEpoch}, not ${currentLeaderEpoch}`
     if (currentLeaderEpoch < this.leaderEpoch) throw new ProtocolError('FENCED_LEADER_EPOCH', said)
     throw new ProtocolError('UNKNOWN_LEADER_EPOCH', said)
+  }
+
+  /**
+   * Where the largest leader epoch at or below `epoch` ended; -1 twice if no such epoch is known. Ours is in force before
+   * its first record: a reader that was told it must not hear that it is unknown (it would take its log as truncated).
+   */
+  endOffsetForEpoch(epoch: number): EpochEndOffset {
+    const { logEndOffset, latestEpoch } = this.log
+    if (epoch === this.leaderEpoch) return { leaderEpoch: epoch, endOffset: logEndOffset }
+    if (epoch > latestEpoch && epoch < this.leaderEpoch) {
+      return { leaderEpoch: latestEpoch < 0 ? epoch : latestEpoch, endOffset: logEndOffset }
+    }
+    return this.log.endOffsetForEpoch(epoch)
+  }
+
+  /** The leader epoch of the record at `offset`, or of the one that will be written there. */
+  epochAt(offset: number): number {
+    return offset >= this.log.logEndOffset ? this.leaderEpoch : this.log.epochAt(offset)
   }
 
   toString(): string {

@@ -36,8 +36,9 @@ const offsets = (line: string): Command => command('get-offsets', line)
 const produce = (line: string, stdin: string, more = {}): Command =>
   command('console-producer', line, { stdin, ...more })
 const consume = (line: string, more = {}): Command => command('console-consumer', line, more)
-// What the tools repeat until they give up; how often is chance.
-const GAVE_UP = /deadlineMs=.*? attempt\(s\)/g
+// What the tools repeat until they give up; how often, and whether they give up waiting or asking, is chance.
+const GAVE_UP =
+  /Call\(callName=.*? attempt\(s\)|Timed out waiting for a node assignment. Call: \w+\(api=\w+\)/g
 const SOON = 'default.api.timeout.ms=2500\nrequest.timeout.ms=2000\n'
 const deleteRecords = (text: string): Command =>
   command('delete-records', '--command-config @soon.properties --offset-json-file @offsets.json', {
