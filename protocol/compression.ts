@@ -20,7 +20,7 @@ import zlib from 'node:zlib'
 import { MalformedError } from './buffer.ts'
 import { lz4Size, snappySize, type ZstdFrame, zstdFrame } from './decompressed-size.ts'
 import { ProtocolError } from './errors.ts'
-import { canUnpackLz4, unpackLz4 } from './lz4.ts'
+import { unpackLz4 } from './lz4.ts'
 
 export const codecs = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const
 export type CodecName = keyof typeof codecs
@@ -43,6 +43,7 @@ interface Snappy {
 }
 interface Lz4 {
   compressFrameSync(bytes: Buffer): Buffer
+  uncompressSync(bytes: Buffer): Buffer
   decompressFrameSync(bytes: Buffer): Buffer
 }
 interface Zstd {
@@ -123,12 +124,15 @@ export function decompress(
     case codecs.snappy:
       return decompressSnappy(bytes, maxOutputBytes)
     case codecs.lz4: {
-      const size = lz4Size(bytes, maxOutputBytes)
-      checkSize(size, maxOutputBytes)
-      if (scratch !== undefined && size <= scratch.length && canUnpackLz4(bytes)) {
-        return scratch.subarray(0, unpackLz4(bytes, scratch))
-      }
+      checkSize(lz4Size(bytes, maxOutputBytes), maxOutputBytes)
       const lz4 = native<Lz4>('lz4-napi')
+      if (scratch !== undefined) {
+        const plain = guard('lz4', maxOutputBytes, () => {
+          const size = unpackLz4(bytes, scratch, lz4.uncompressSync)
+          return size === -1 ? null : scratch.subarray(0, size)
+        })
+        if (plain !== null) return plain
+      }
       return guard('lz4', maxOutputBytes, () => lz4.decompressFrameSync(bytes))
     }
     case codecs.zstd:
@@ -159,14 +163,14 @@ function zlibLimit(limit: number): number {
 }
 
 /** Runs a decompressor and turns whatever it throws into our own words; checks what it gave. */
-function guard(name: CodecName, limit: number, run: () => Buffer): Buffer {
-  let plain: Buffer
+function guard<T extends Buffer | null>(name: CodecName, limit: number, run: () => T): T {
+  let plain: T
   try {
     plain = run()
   } catch (cause) {
     throw foreign(name, limit, cause)
   }
-  checkSize(plain.length, limit)
+  if (plain !== null) checkSize(plain.length, limit)
   return plain
 }
 
@@ -289,6 +293,6 @@ async function decompressZstdLater(bytes: Buffer, limit: number): Promise<Buffer
   } catch (cause) {
     throw foreign('zstd', limit, cause)
   }
-  checkSize(plain.length, limit)
+  if (plain !== null) checkSize(plain.length, limit)
   return plain
 }

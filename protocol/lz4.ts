@@ -1,32 +1,33 @@
 /**
- * Unpacks an LZ4 frame into a buffer that is there already.
+ * Unpacks an LZ4 frame into a buffer that is there already, block by block.
  *
- * The native library gives each result memory of its own; for batches of 100 KiB the page faults of that memory cost
- * several times what the decompression does (bench/BASELINE.md). A broker that only checks the records and forgets them
- * needs none of it. Frames with checksums of their own are left to the library.
- *
- *   block     sequences of: token | [more literal length] | literals | distance 2 (little-endian) | [more match length]
- *   token     high half: literals, low half: match length - 4; 15 means that more bytes follow, until one is not 255
- *   the last sequence ends behind its literals
+ * The library's function for whole frames gives each result fresh memory, and for batches of 100 KiB the page faults of
+ * that memory cost several times what the decompression does. A block is at most 64 KiB in what Kafka's clients send:
+ * memory of that size comes from the heap. Frames with checksums of their own are left to the library.
  */
-import { MalformedError } from './buffer.ts'
 import { LZ4_UNCOMPRESSED, lz4Header } from './decompressed-size.ts'
 
-/** Runs up to this long are copied byte by byte: a call costs more. */
-const SHORT = 24
+/** A compressed byte of LZ4 stands for at most this many. */
+const LZ4_MOST = 255
+/** The library reads the size of its output in front of the block. */
+const PREFIX_BYTES = 4
+const LARGEST_BLOCK = 64 * 1024
 
-/** Whether `unpackLz4` can read this frame. @throws MalformedError when it is none */
-export function canUnpackLz4(frame: Buffer): boolean {
-  const { blockChecksum, contentChecksum } = lz4Header(frame)
-  return blockChecksum === 0 && contentChecksum === 0
-}
+/** The library's input: output size, block. */
+const prefixed = Buffer.allocUnsafeSlow(PREFIX_BYTES + LARGEST_BLOCK)
 
 /**
- * Unpacks a frame whose structure was checked (lz4Size), without checksums, to the start of `into`; returns the number
- * of bytes. @throws MalformedError for what is no LZ4 or does not fit
+ * Unpacks a frame whose structure was checked (lz4Size) to the start of `into`; returns the number of bytes, or -1 where
+ * this is a case for the library: checksums, larger blocks, or more than `into` holds. `uncompress` is the library's
+ * function for one block with its size in front; what it throws is passed on.
  */
-export function unpackLz4(frame: Buffer, into: Buffer): number {
-  const { blocksStart, blockMax } = lz4Header(frame)
+export function unpackLz4(
+  frame: Buffer,
+  into: Buffer,
+  uncompress: (block: Buffer) => Buffer,
+): number {
+  const { blocksStart, blockMax, blockChecksum, contentChecksum } = lz4Header(frame)
+  if (blockChecksum !== 0 || contentChecksum !== 0 || blockMax > LARGEST_BLOCK) return -1
   let p = blocksStart
   let written = 0
   for (;;) {
@@ -34,62 +35,14 @@ export function unpackLz4(frame: Buffer, into: Buffer): number {
     p += 4
     if (word === 0) return written
     const size = word & 0x7fffffff
-    if (word >= LZ4_UNCOMPRESSED) {
-      if (size > into.length - written) throw new MalformedError('LZ4 frame larger than it said')
-      written += frame.copy(into, written, p, p + size)
-    } else {
-      const end = Math.min(into.length, written + blockMax)
-      written = unpackBlock(frame, p, p + size, into, written, end)
+    if (written + blockMax > into.length) return -1
+    if (word >= LZ4_UNCOMPRESSED) written += frame.copy(into, written, p, p + size)
+    else {
+      prefixed.writeUInt32LE(Math.min(blockMax, size * LZ4_MOST), 0)
+      frame.copy(prefixed, PREFIX_BYTES, p, p + size)
+      const block = uncompress(prefixed.subarray(0, PREFIX_BYTES + size))
+      written += block.copy(into, written)
     }
     p += size
   }
-}
-
-/** Unpacks one block to `into[at, atEnd)`; returns where it ended. Matches reach back to the start of the block only. */
-function unpackBlock(
-  from: Buffer,
-  start: number,
-  end: number,
-  into: Buffer,
-  at: number,
-  atEnd: number,
-): number {
-  const blockStart = at
-  let p = start
-  while (p < end) {
-    const token = from[p++]!
-    let literals = token >> 4
-    if (literals === 15) {
-      let more = 255
-      while (more === 255 && p < end) literals += more = from[p++]!
-    }
-    if (literals > end - p || literals > atEnd - at) throw overrun(start)
-    if (literals <= SHORT) {
-      for (const stop = p + literals; p < stop; ) into[at++] = from[p++]!
-    } else {
-      from.copy(into, at, p, p + literals)
-      at += literals
-      p += literals
-    }
-    if (p === end) return at
-    if (end - p < 2) throw overrun(start)
-    const distance = from[p]! | (from[p + 1]! << 8)
-    p += 2
-    let match = token & 0x0f
-    if (match === 15) {
-      let more = 255
-      while (more === 255 && p < end) match += more = from[p++]!
-    }
-    match += 4
-    if (distance === 0 || distance > at - blockStart || match > atEnd - at) throw overrun(start)
-    if (distance >= match && match > SHORT)
-      into.copyWithin(at, at - distance, at - distance + match)
-    else for (let i = 0; i < match; i++) into[at + i] = into[at + i - distance]!
-    at += match
-  }
-  return at
-}
-
-function overrun(start: number): MalformedError {
-  return new MalformedError(`LZ4 block at ${start} goes beyond its bounds`)
 }

@@ -20,12 +20,22 @@ class SystemSocket implements Socket {
   private readonly socket: net.Socket
   private receiver: Receiver | null = null
   private readonly early: Buffer[] = []
+  private error: Error | null = null
+  private isClosed = false
 
   /** `make` gets the callbacks for `onread`; a socket made without them is read by 'data' events. */
   constructor(make: (onread: net.OnReadOpts) => net.Socket, readsByEvents = false) {
     this.socket = make({
       buffer: () => this.receiver?.buffer() ?? firstBuffer,
       callback: (count, buffer) => this.received(buffer as Buffer, count),
+    })
+    // From the first moment: an error that nobody listens for would end the process.
+    this.socket.on('error', error => {
+      this.error = error
+    })
+    this.socket.on('close', () => {
+      this.isClosed = true
+      this.receiver?.closed(this.error)
     })
     if (readsByEvents) {
       this.socket.on('data', chunk => {
@@ -63,12 +73,8 @@ class SystemSocket implements Socket {
   start(receiver: Receiver): void {
     const { socket } = this
     this.receiver = receiver
-    let error: Error | null = null
-    socket.on('error', e => {
-      error = e
-    })
+    if (this.isClosed) return queueMicrotask(() => receiver.closed(this.error))
     socket.on('end', () => receiver.ended())
-    socket.on('close', () => receiver.closed(error))
     for (const bytes of this.early.splice(0)) receiver.received(bytes, bytes.length)
     socket.resume()
   }
@@ -166,7 +172,6 @@ function connect(host: string, port: number, timeoutMs: number): Promise<Socket>
     })
     raw!.once('connect', () => {
       clearTimeout(timer)
-      raw!.removeAllListeners('error')
       resolve(socket)
     })
   })

@@ -57,7 +57,9 @@ export class LeaderEpochs {
    * all that are known ends where the log's epochs begin; one above them is not known: (-1, -1).
    */
   endOffsetFor(epoch: number, logEndOffset: number): EpochEndOffset {
-    if (epoch === NO_EPOCH || epoch > this.latest) return { leaderEpoch: NO_EPOCH, endOffset: -1 }
+    if (epoch === NO_EPOCH || epoch > this.latest || this.list.length === 0) {
+      return { leaderEpoch: NO_EPOCH, endOffset: -1 }
+    }
     if (epoch === this.latest) return { leaderEpoch: epoch, endOffset: logEndOffset }
     const above = this.list.findIndex(entry => entry.epoch > epoch)
     const floor = this.list[above - 1]

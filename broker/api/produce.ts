@@ -213,8 +213,15 @@ function partitionResponse(
     error instanceof InvalidRecordError
       ? error.recordErrors.map(({ batchIndex, message }) => ({
           batchIndex,
-          batchIndexErrorMessage: message,
+          batchIndexErrorMessage: named(partition, message),
         }))
       : []
-  return { index, errorCode, baseOffset: -1, recordErrors, errorMessage }
+  const message = errorMessage === null ? null : named(partition, errorMessage)
+  return { index, errorCode, baseOffset: -1, recordErrors, errorMessage: message }
+}
+
+/** Clients print the words without saying which partition they were about. */
+function named(partition: Partition | null, message: string): string {
+  const name = partition?.toString() ?? ''
+  return message.includes(name) ? message : `${name}: ${message}`
 }

@@ -5,7 +5,8 @@ import type { RequestInput } from '../../protocol/apis.ts'
 import { ZERO_UUID } from '../../protocol/buffer.ts'
 import { errorName } from '../../protocol/errors.ts'
 import { batchOf, produceOne, valuesOf } from './batches.ts'
-import { type FakeClient, type Host, idle, startHost } from './fake-network.ts'
+import { idle } from './fake-network.ts'
+import { type FakeClient, type Host, startHost } from './host.ts'
 
 async function withHost(
   run: (host: Host, client: FakeClient, topicId: string) => Promise<void>,

@@ -13,8 +13,8 @@ import { type Api, isFlexible } from '../../protocol/schema.ts'
 import { arbitraryOf } from '../wire/arbitrary.ts'
 import { goldenLines, withoutGolden } from '../wire/golden.ts'
 import { batchOf } from './batches.ts'
-import { requestFrame } from './fake-network.ts'
 import { versionsOf } from './harness.ts'
+import { requestFrame } from './host.ts'
 
 export type Random = () => number
 

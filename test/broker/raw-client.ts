@@ -1,7 +1,7 @@
 /** A client over TCP that sends what it is told, frame by frame or byte by byte. */
 import net from 'node:net'
 import type { ApiName, RequestInput, ResponseOf } from '../../protocol/apis.ts'
-import { readResponse, requestFrame } from './fake-network.ts'
+import { readResponse, requestFrame } from './host.ts'
 
 interface Asked {
   readonly resolve: (frame: Buffer) => void

@@ -10,7 +10,8 @@ import { Server } from '../../broker/server.ts'
 import { systemIo } from '../../protocol/system-io.ts'
 import { MemoryDisk } from '../../segment-store/memory-disk.ts'
 import { batchOf, fetchOne, produceOne } from './batches.ts'
-import { FakeSocket, type Host, idle, requestFrame, startHost } from './fake-network.ts'
+import { FakeSocket, idle } from './fake-network.ts'
+import { type Host, requestFrame, startHost } from './host.ts'
 
 async function withHost(
   overrides: readonly string[],

@@ -134,3 +134,43 @@ export const CREATED_AT_ONCE: Difference = {
   because: 'creating a topic takes no time here, so no client is told that it does not exist yet',
   expected: kafka => kafka.replace(/^WARN NetworkClient .*=UNKNOWN_TOPIC_OR_PARTITION\}\n/gm, ''),
 }
+
+export const UNKNOWN_SETTING: Difference = {
+  because:
+    'Kafka stores a setting that it does not know; a mistyped name is refused here, with words',
+  expected: () => {
+    const args =
+      '--bootstrap-server 127.0.0.1:<port> --entity-type brokers --entity-name 1 --alter --add-config no.such.setting=1'
+    const error =
+      'org.apache.kafka.common.errors.InvalidConfigurationException: Unknown config name: no.such.setting'
+    return [
+      'exit 1\n--- stdout\n\n--- stderr',
+      `Error while executing config command with args '${args}'`,
+      `java.util.concurrent.ExecutionException: ${error}`,
+      `Caused by: ${error}\n`,
+    ].join('\n')
+  },
+}
+
+export const NOT_STORED: Difference = {
+  because: UNKNOWN_SETTING.because,
+  expected: kafka => kafka.replace(/^ {2}no\.such\.setting=.*\n/m, ''),
+}
+
+export const TOO_LARGE: Difference = {
+  because: 'Kafka sends no words with this error, and its client has some without names or numbers',
+  expected: kafka =>
+    kafka.replace(
+      /(RecordTooLargeException: ).*/,
+      '$1tiny-0: batch of 1070 bytes; max.message.bytes is 200',
+    ),
+}
+
+export const NO_KEY: Difference = {
+  because: 'our own words for the same facts',
+  expected: kafka =>
+    kafka.replace(
+      /(InvalidRecordException: ).*/,
+      '$1keyed-0: record 0: no key, and the topic is compacted',
+    ),
+}

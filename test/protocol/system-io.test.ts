@@ -63,6 +63,7 @@ async function connection(): Promise<{
   const listener = await io.network.listen('127.0.0.1', 0, one => accepted(one))
   const peer = net.connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen: true })
   peer.on('error', () => {})
+  await new Promise<void>(resolve => peer.once('connect', resolve))
   const ours = await socket
   const close = async () => {
     peer.destroy()
@@ -238,34 +239,41 @@ test('a reset is a close, told once', async () => {
 test('a socket that is destroyed before it was started is just gone', async () => {
   const { socket, peer, close } = await connection()
   socket.destroy()
-  await new Promise<void>(resolve => peer.on('close', () => resolve()).resume().end())
+  await new Promise<void>(resolve =>
+    peer
+      .on('close', () => resolve())
+      .resume()
+      .end(),
+  )
   await close()
 })
 
 test('a port that is taken, and one where nobody listens, reject with Node’s code', async () => {
   const { network } = systemIo()
   const listener = await network.listen('127.0.0.1', 0, () => {})
-  await assert.rejects(network.listen('127.0.0.1', listener.port, () => {}), { code: 'EADDRINUSE' })
+  await assert.rejects(
+    network.listen('127.0.0.1', listener.port, () => {}),
+    { code: 'EADDRINUSE' },
+  )
   await listener.close()
   await assert.rejects(network.connect('127.0.0.1', listener.port, 1000), { code: 'ECONNREFUSED' })
 })
 
 test('a connection that we make survives a reset before it is started', async () => {
-  const { network } = systemIo()
-  let accepted: Socket | null = null
-  const listener = await network.listen('127.0.0.1', 0, socket => {
-    accepted = socket
-  })
-  const socket = await network.connect('127.0.0.1', listener.port, 1000)
-  while (accepted === null) await new Promise(resolve => setImmediate(resolve))
-  ;(accepted as Socket).start(new Keeper())
-  ;(accepted as Socket).destroy()
-  socket.write([Buffer.alloc(1000)])
-  for (let i = 0; i < 50; i++) await new Promise(resolve => setImmediate(resolve))
+  const accepted: net.Socket[] = []
+  const server = net.createServer(one => accepted.push(one)).listen(0, '127.0.0.1')
+  await new Promise(resolve => server.once('listening', resolve))
+  const { port } = server.address() as net.AddressInfo
+  const socket = await systemIo().network.connect('127.0.0.1', port, 1000)
+  while (accepted.length === 0) await new Promise(resolve => setImmediate(resolve))
+  accepted[0]!.resetAndDestroy()
+  await new Promise(resolve => accepted[0]!.once('close', resolve))
+  for (let i = 0; i < 10; i++) await new Promise(resolve => setImmediate(resolve))
   const keeper = new Keeper()
   socket.start(keeper)
-  socket.destroy()
-  await listener.close()
+  await keeper.until(() => keeper.events.length > 0)
+  assert.match(keeper.events.join(), /^closed/)
+  server.close()
 })
 
 test('at the end of a turn all writes come before all answers; what they ask for comes a turn later', async () => {
@@ -289,9 +297,13 @@ test('a cancelled timer does not fire, another one does; ids are 16 bytes', asyn
   const { clock, uuid, random } = systemIo()
   let isFired = false
   clock
-    .timer(0, () => {
-      isFired = true
-    }, true)
+    .timer(
+      0,
+      () => {
+        isFired = true
+      },
+      true,
+    )
     .cancel()
   const before = clock.monotonicMs()
   await new Promise<void>(resolve => clock.timer(5, resolve, true))

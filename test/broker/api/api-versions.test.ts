@@ -5,8 +5,8 @@ import { handlers } from '../../../broker/handlers.ts'
 import { type ApiName, apis } from '../../../protocol/apis.ts'
 import { errorName } from '../../../protocol/errors.ts'
 import { goldenText, withoutGolden } from '../../wire/golden.ts'
-import { type FakeClient, startHost } from '../fake-network.ts'
 import { versionsOf } from '../harness.ts'
+import { type FakeClient, startHost } from '../host.ts'
 
 async function withClient(run: (client: FakeClient) => Promise<void>): Promise<void> {
   const host = await startHost()

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errorName } from '../../../protocol/errors.ts'
 import { batchOf, fetchOne, produceOne } from '../batches.ts'
-import { type FakeClient, type Host, startHost } from '../fake-network.ts'
 import { versionsOf } from '../harness.ts'
+import { type FakeClient, type Host, startHost } from '../host.ts'
 
 async function withHost(
   run: (host: Host, client: FakeClient) => Promise<void>,

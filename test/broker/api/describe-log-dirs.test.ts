@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { apis } from '../../../protocol/apis.ts'
 import { batchOf, produceOne } from '../batches.ts'
-import { type FakeClient, startHost } from '../fake-network.ts'
 import { versionsOf } from '../harness.ts'
+import { type FakeClient, startHost } from '../host.ts'
 
 async function withClient(run: (client: FakeClient, size: number) => Promise<void>): Promise<void> {
   const host = await startHost()
@@ -23,7 +23,11 @@ async function withClient(run: (client: FakeClient, size: number) => Promise<voi
 
 type Topics = { topic: string; partitions: number[] }[] | null
 
-async function sizes(client: FakeClient, topics: Topics, version = apis.DescribeLogDirs.versions[1]) {
+async function sizes(
+  client: FakeClient,
+  topics: Topics,
+  version = apis.DescribeLogDirs.versions[1],
+) {
   const response = await client.call('DescribeLogDirs', version, { topics })
   const [directory, ...others] = response.results
   assert.equal(others.length, 0)

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errorName } from '../../../protocol/errors.ts'
 import { batchOf, produceOne } from '../batches.ts'
-import { START_MS, startHost } from '../fake-network.ts'
+import { START_MS } from '../fake-network.ts'
+import { startHost } from '../host.ts'
 
 test('each producer is told with its epoch and last sequence; others leave no trace', async () => {
   const host = await startHost()

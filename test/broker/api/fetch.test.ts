@@ -5,8 +5,9 @@ import type { RequestInput } from '../../../protocol/apis.ts'
 import { ZERO_UUID } from '../../../protocol/buffer.ts'
 import { errorName } from '../../../protocol/errors.ts'
 import { batchOf, fetchOne, produceOne, valuesOf } from '../batches.ts'
-import { type FakeClient, type Host, idle, startHost } from '../fake-network.ts'
+import { idle } from '../fake-network.ts'
 import { versionsOf } from '../harness.ts'
+import { type FakeClient, type Host, startHost } from '../host.ts'
 
 async function withHost(
   run: (host: Host, client: FakeClient, topicId: string) => Promise<void>,

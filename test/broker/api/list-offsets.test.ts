@@ -4,8 +4,9 @@ import { test } from 'node:test'
 import { errorName } from '../../../protocol/errors.ts'
 import { encodeBatch } from '../../../protocol/records.ts'
 import { produceOne } from '../batches.ts'
-import { type FakeClient, type Host, START_MS, startHost } from '../fake-network.ts'
+import { START_MS } from '../fake-network.ts'
 import { versionsOf } from '../harness.ts'
+import { type FakeClient, type Host, startHost } from '../host.ts'
 
 async function withHost(run: (host: Host, client: FakeClient) => Promise<void>): Promise<void> {
   const host = await startHost()

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errorName } from '../../../protocol/errors.ts'
 import { batchOf, produceOne } from '../batches.ts'
-import { type FakeClient, type Host, startHost } from '../fake-network.ts'
 import { versionsOf } from '../harness.ts'
+import { type FakeClient, type Host, startHost } from '../host.ts'
 
 async function withHost(run: (host: Host, client: FakeClient) => Promise<void>): Promise<void> {
   const host = await startHost()
@@ -56,6 +56,14 @@ test('the leader’s epoch is known before its first record', () =>
     assert.deepEqual(await ask(client, 1), ['NONE', -1, -1])
   }))
 
+test('an epoch that cannot be is no failure', () =>
+  withHost(async (_host, client) => {
+    assert.deepEqual(await ask(client, -7), ['NONE', -1, -1])
+    await write(client)
+    assert.deepEqual(await ask(client, -7), ['NONE', -7, 0])
+    assert.deepEqual(await ask(client, 0x7fffffff), ['NONE', -1, -1])
+  }))
+
 test('an epoch in which nothing was written ended where it began', () =>
   withHost(async (host, client) => {
     const partition = host.broker.replicas.partition('t', 0)
@@ -72,8 +80,16 @@ test('unknown topics and epochs of the leader that are not ours have their error
   withHost(async (host, client) => {
     const unknown = ['UNKNOWN_TOPIC_OR_PARTITION', -1, -1]
     assert.deepEqual(await ask(client, 0, { topic: 'nowhere' }), unknown)
-    assert.deepEqual(await ask(client, 0, { currentLeaderEpoch: 1 }), ['UNKNOWN_LEADER_EPOCH', -1, -1])
+    assert.deepEqual(await ask(client, 0, { currentLeaderEpoch: 1 }), [
+      'UNKNOWN_LEADER_EPOCH',
+      -1,
+      -1,
+    ])
     host.broker.replicas.partition('t', 0).leaderEpoch = 2
-    assert.deepEqual(await ask(client, 0, { currentLeaderEpoch: 1 }), ['FENCED_LEADER_EPOCH', -1, -1])
+    assert.deepEqual(await ask(client, 0, { currentLeaderEpoch: 1 }), [
+      'FENCED_LEADER_EPOCH',
+      -1,
+      -1,
+    ])
     assert.equal((await ask(client, 0, { currentLeaderEpoch: 2 }))[0], 'NONE')
   }))

@@ -15,8 +15,9 @@ import {
 } from '../../../protocol/record-batch.ts'
 import { encodeBatch } from '../../../protocol/records.ts'
 import { batchOf, fetchOne, produceOne, valuesOf } from '../batches.ts'
-import { type FakeClient, type Host, idle, START_MS, startHost } from '../fake-network.ts'
+import { idle, START_MS } from '../fake-network.ts'
 import { versionsOf } from '../harness.ts'
+import { type FakeClient, type Host, startHost } from '../host.ts'
 
 async function withHost(
   run: (host: Host, client: FakeClient, topicId: string) => Promise<void>,
