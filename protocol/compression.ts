@@ -43,7 +43,6 @@ interface Snappy {
 }
 interface Lz4 {
   compressFrameSync(bytes: Buffer): Buffer
-  uncompressSync(bytes: Buffer): Buffer
   decompressFrameSync(bytes: Buffer): Buffer
 }
 interface Zstd {
@@ -104,14 +103,14 @@ export function compress(codec: number, bytes: Buffer, level?: number): Buffer |
 }
 
 /**
- * The plain bytes, at most `maxOutputBytes` of them. See the top of the file for what is thrown. With `scratch` the answer
- * may lie in there, valid until the next use of it.
+ * The plain bytes, at most `maxOutputBytes` of them. See the top of the file for what is thrown. With
+ * `isTransient` they may lie in memory that the next such call uses again.
  */
 export function decompress(
   codec: number,
   bytes: Buffer,
   maxOutputBytes: number,
-  scratch?: Buffer,
+  isTransient = false,
 ): Buffer | Promise<Buffer> {
   switch (codec) {
     case codecs.none:
@@ -125,14 +124,11 @@ export function decompress(
       return decompressSnappy(bytes, maxOutputBytes)
     case codecs.lz4: {
       checkSize(lz4Size(bytes, maxOutputBytes), maxOutputBytes)
-      const lz4 = native<Lz4>('lz4-napi')
-      if (scratch !== undefined) {
-        const plain = guard('lz4', maxOutputBytes, () => {
-          const size = unpackLz4(bytes, scratch, lz4.uncompressSync)
-          return size === -1 ? null : scratch.subarray(0, size)
-        })
+      if (isTransient) {
+        const plain = unpackLz4(bytes)
         if (plain !== null) return plain
       }
+      const lz4 = native<Lz4>('lz4-napi')
       return guard('lz4', maxOutputBytes, () => lz4.decompressFrameSync(bytes))
     }
     case codecs.zstd:
@@ -163,14 +159,14 @@ function zlibLimit(limit: number): number {
 }
 
 /** Runs a decompressor and turns whatever it throws into our own words; checks what it gave. */
-function guard<T extends Buffer | null>(name: CodecName, limit: number, run: () => T): T {
-  let plain: T
+function guard(name: CodecName, limit: number, run: () => Buffer): Buffer {
+  let plain: Buffer
   try {
     plain = run()
   } catch (cause) {
     throw foreign(name, limit, cause)
   }
-  if (plain !== null) checkSize(plain.length, limit)
+  checkSize(plain.length, limit)
   return plain
 }
 
@@ -293,6 +289,6 @@ async function decompressZstdLater(bytes: Buffer, limit: number): Promise<Buffer
   } catch (cause) {
     throw foreign('zstd', limit, cause)
   }
-  if (plain !== null) checkSize(plain.length, limit)
+  checkSize(plain.length, limit)
   return plain
 }

@@ -227,16 +227,11 @@ function checkHeader(batch: Buffer): void {
   }
 }
 
-/**
- * Where batches are unpacked to be looked at: one after the other, each forgotten before the next. Larger ones get memory
- * of their own.
- */
-const scratch = Buffer.allocUnsafeSlow(1024 * 1024)
-
 function unpack(source: number, batch: Buffer, policy: BatchPolicy): Buffer | Promise<Buffer> {
   try {
     const packed = batch.subarray(RECORD_BATCH_OVERHEAD)
-    return decompress(source, packed, policy.maxDecompressedBytes, scratch)
+    // Looked at and forgotten before the next batch is unpacked.
+    return decompress(source, packed, policy.maxDecompressedBytes, true)
   } catch (cause) {
     throw refusal(cause)
   }
