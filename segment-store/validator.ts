@@ -57,6 +57,7 @@ import {
   type TimestampType,
   timestampType,
 } from '../protocol/record-batch.ts'
+import { type RecordScan, scanRecords } from '../protocol/record-scan.ts'
 import { RecordCursor } from '../protocol/records.ts'
 
 /** What a topic's settings say about the batches it takes. */
@@ -278,6 +279,8 @@ function conclude(
 }
 
 /** Walks all records; returns the greatest time (-1 if there is none) and the place of the first that has it. */
+const scan: RecordScan = { minDelta: 0, maxDelta: 0, indexOfMax: 0, hasNullKey: false }
+
 function checkRecords(
   batch: Buffer,
   plain: Buffer,
@@ -290,12 +293,19 @@ function checkRecords(
   const earliest = anyTime ? -Infinity : nowMs - policy.timestampBeforeMaxMs
   const latest = anyTime ? Infinity : nowMs + policy.timestampAfterMaxMs
   const { compacted } = policy
+  const count = recordCount(batch, 0)
+  if (scanRecords(plain, start, plain.length, count, scan)) {
+    const isInRange = base + scan.minDelta >= earliest && base + scan.maxDelta <= latest
+    if (isInRange && !(compacted && scan.hasNullKey)) {
+      return { timestamp: base + scan.maxDelta, index: scan.indexOfMax }
+    }
+  }
   let refused: RecordRefusals | null = null
   let greatest = NO_TIMESTAMP
   let indexOfMax = 0
   let index = 0
   try {
-    cursor.reset(plain, start, plain.length, recordCount(batch, 0))
+    cursor.reset(plain, start, plain.length, count)
     for (; cursor.next(); index++) {
       if (cursor.offsetDelta !== index) {
         throw new MalformedError(`record ${index} has offset delta ${cursor.offsetDelta}`)

@@ -40,7 +40,7 @@ function importsOf({ path, text }: Source): { target: string; typeOnly: boolean 
 }
 
 const STORE_MAY_USE =
-  /^protocol\/(record-batch|records|compression|crc32c|errors|buffer|buffer-pool|io)\.ts$/
+  /^protocol\/(record-batch|records|record-scan|compression|crc32c|errors|buffer|buffer-pool|io)\.ts$/
 
 /** Whether a file of one room may import a file of another; house rule 2.2. */
 function mayImport(from: string, target: string, typeOnly: boolean): boolean {
