@@ -23,6 +23,11 @@ type PartitionResponse = Response['responses'][number]['partitions'][number]
 const TOPIC_IDS_SINCE_VERSION = 13
 const READ_COMMITTED = 1
 const NOTHING = Buffer.alloc(0)
+/**
+ * Who asks to wait longer is answered with nothing and asks again: a connection that is not read, because a request is held
+ * behind the wait, cannot be seen to end.
+ */
+const MAX_WAIT_MS = 30_000
 
 /** One partition of the request, found or refused. */
 interface Target {
@@ -115,7 +120,7 @@ class FetchJob {
         if (!isOver && budget.available === 0) budget.whenAvailable(checkBudget)
       }
       this.context.onClosed = stop
-      const timer = io.clock.timer(this.request.maxWaitMs, finish)
+      const timer = io.clock.timer(Math.min(this.request.maxWaitMs, MAX_WAIT_MS), finish)
       for (const { partition } of this.targets) partition?.highWatermark.listen(check)
       if (budget.available === 0) budget.whenAvailable(checkBudget)
     })

@@ -159,8 +159,9 @@ class Crowd {
   }
 }
 
+/** Within the limits of the longest wait and of stalled peers, both 30 s. */
 async function settles(isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + 70_000
   while (!isTrue() && performance.now() < deadline) {
     await new Promise(resolve => setImmediate(resolve))
   }
