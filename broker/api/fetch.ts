@@ -27,7 +27,7 @@ const NOTHING = Buffer.alloc(0)
  * Who asks to wait longer is answered with nothing and asks again: a connection that is not read, because a request is held
  * behind the wait, cannot be seen to end.
  */
-const MAX_WAIT_MS = 30_000
+export const MAX_WAIT_MS = 30_000
 
 /** One partition of the request, found or refused. */
 interface Target {
