@@ -78,6 +78,7 @@ const BROKER_LAYERS: readonly RegExp[] = [
   /^broker\/handlers\.ts$/,
   /^broker\/api\//,
   /^broker\/broker\.ts$/,
+  /^broker\/group\//,
   /^broker\/replication\//,
   /^broker\/metadata\//,
 ]
