@@ -110,8 +110,8 @@ test('bin/ottla says what to do when it is not built, when a package is missing,
     assert.deepEqual([unbuilt.status, unbuilt.stdout], [2, ''])
     assert.match(unbuilt.stderr, /^ottla: it is not built yet: run 'npm ci'.*\n$/)
 
-    mkdirSync(join(root, 'dist', 'cli'), { recursive: true })
-    writeFileSync(join(root, 'dist', 'cli', 'main.js'), "import 'no-such-package'\n")
+    mkdirSync(join(root, 'dist', 'bundle'), { recursive: true })
+    writeFileSync(join(root, 'dist', 'bundle', 'main.js'), "import 'no-such-package'\n")
     const missing = start()
     assert.equal(missing.status, 2)
     assert.match(missing.stderr, /^ottla: a package is missing: run 'npm ci'.*no-such-package/)
