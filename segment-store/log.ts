@@ -13,22 +13,23 @@
  * A failed write or sync is final (log-writer.ts). The log then refuses appends with KAFKA_STORAGE_ERROR; what was
  * written before can still be read.
  */
-import assert from 'node:assert/strict'
 import type { BufferPool } from '../protocol/buffer-pool.ts'
-import { ProtocolError } from '../protocol/errors.ts'
 import * as batches from '../protocol/record-batch.ts'
 import { LEADER_EPOCHS } from './checkpoint.ts'
 import type { LogConfig } from './config.ts'
 import type { Disk } from './disk.ts'
 import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
 import type { LogOptions, StoreLog } from './log-options.ts'
+import type { LogParts } from './log-parts.ts'
 import type { LogSlice, ReadRequest, TimestampAndOffset } from './log-reader.ts'
 import * as reader from './log-reader.ts'
 import { LogWriter } from './log-writer.ts'
 import type { ProducerSnapshots } from './producer-snapshots.ts'
 import type { ProducerStates } from './producer-state.ts'
 import { type OpenedLog, openLog } from './recovery.ts'
-import { Segment } from './segment.ts'
+import { mustRoll } from './rolling.ts'
+import { Segment, type SegmentPlace } from './segment.ts'
+import * as shortening from './shortening.ts'
 import type { Staging } from './staging.ts'
 
 export type { EpochEndOffset } from './leader-epochs.ts'
@@ -58,7 +59,7 @@ export interface ActiveProducer {
 /** Sealed segments whose indexes stay in memory after a roll; the rest are read again when needed. */
 const LOADED_SEALED_SEGMENTS = 2
 
-export class Log implements reader.ReadableLog {
+export class Log implements reader.ReadableLog, LogParts {
   readonly directory: string
   readonly name: string
   readonly buffers: BufferPool
@@ -67,18 +68,19 @@ export class Log implements reader.ReadableLog {
   /** Set by whoever knows; checkpointed by the log directory. -1: the written offset. */
   highWatermark = -1
 
-  private readonly disk: Disk
+  // The insides: for the files of this room that do a part of the log's work (see log-parts.ts), and for nobody else.
+  readonly disk: Disk
+  readonly storeLog: StoreLog | undefined
+  readonly writer: LogWriter
+  config: LogConfig
+  readonly segmentList: Segment[]
+  active: Segment
+  readonly producers: ProducerStates
+  readonly epochs: LeaderEpochs
+  readonly snapshots: ProducerSnapshots
+  /** The epoch file does not say what `epochs` says. */
+  areEpochsDirty: boolean
   private readonly staging: Staging
-  private readonly storeLog: StoreLog | undefined
-  private readonly writer: LogWriter
-  private config: LogConfig
-  private readonly segmentList: Segment[]
-  private active: Segment
-  private readonly producers: ProducerStates
-  private readonly epochs: LeaderEpochs
-  private readonly snapshots: ProducerSnapshots
-
-  private areEpochsDirty: boolean
 
   static async open(options: LogOptions): Promise<Log> {
     return new Log(options, await openLog(options))
@@ -113,7 +115,7 @@ export class Log implements reader.ReadableLog {
     this.areEpochsDirty = opened.areEpochsDirty
     this.saveEpochs()
     // A stop between moving the log's start and unlinking leaves segments below it.
-    this.writer.inBackground(() => this.deleteSegmentsBelowStart())
+    this.writer.inBackground(() => shortening.deleteSegmentsBelowStart(this))
   }
 
   get segments(): readonly Segment[] {
@@ -163,7 +165,7 @@ export class Log implements reader.ReadableLog {
     const baseOffset = this.logEndOffset
     const delta = batches.lastOffsetDelta(batch, 0)
     const lastOffset = baseOffset + delta
-    if (this.mustRoll(batch.length, lastOffset, maxTimestamp, nowMs)) this.roll(nowMs)
+    if (mustRoll(this, batch.length, lastOffset, maxTimestamp, nowMs)) this.roll(nowMs)
     const segment = this.active
     const at = segment.stage(batch, baseOffset, lastOffset, maxTimestamp)
     batches.restamp(segment.stagedBuffer, at, baseOffset, leaderEpoch)
@@ -212,31 +214,6 @@ export class Log implements reader.ReadableLog {
     }
   }
 
-  private mustRoll(size: number, lastOffset: number, timestamp: number, nowMs: number): boolean {
-    const { active, config } = this
-    if (size > config.segmentBytes) {
-      throw new ProtocolError(
-        'RECORD_LIST_TOO_LARGE',
-        `a batch of ${size} bytes does not fit segment.bytes ${config.segmentBytes} of ${this.name}`,
-      )
-    }
-    if (active.size === 0) return false
-    if (active.size > config.segmentBytes - size) return true
-    const waitedMs =
-      active.firstTimestamp >= 0 ? timestamp - active.firstTimestamp : nowMs - active.createdMs
-    if (waitedMs > config.segmentMs - this.jitterMs()) return true
-    return active.areIndexesFull || !active.fits(lastOffset)
-  }
-
-  /** Partitions that began together should not roll together: a part of `segment.jitter.ms`, fixed for each segment. */
-  private jitterMs(): number {
-    const { segmentJitterMs, segmentMs } = this.config
-    if (segmentJitterMs === 0) return 0
-    let hash = this.active.baseOffset % 2147483647
-    for (let i = 0; i < this.name.length; i++) hash = (hash * 31 + this.name.charCodeAt(i)) | 0
-    return Math.abs(hash) % Math.min(segmentJitterMs, segmentMs)
-  }
-
   private roll(nowMs: number): void {
     const old = this.active
     this.writer.flush()
@@ -264,7 +241,7 @@ export class Log implements reader.ReadableLog {
     this.writer.inBackground(() => this.finishRoll(offset, snapshot))
   }
 
-  private get place(): { disk: Disk; directory: string; staging: Staging } {
+  get place(): SegmentPlace {
     return { disk: this.disk, directory: this.directory, staging: this.staging }
   }
 
@@ -376,90 +353,31 @@ export class Log implements reader.ReadableLog {
   // ---------------------------------------------------------------------------------- shortening and closing
 
   /** DeleteRecords: nothing below `offset` can be read any more; segments that lie wholly below go. */
-  async advanceLogStartTo(offset: number): Promise<void> {
-    if (offset > this.logEndOffset) {
-      throw new ProtocolError('OFFSET_OUT_OF_RANGE', `${this.name} ends at ${this.logEndOffset}`)
-    }
-    if (offset <= this.logStartOffset) return
-    this.storeLog?.info('log start moved', {
-      log: this.name,
-      from: this.logStartOffset,
-      to: offset,
-    })
-    this.logStartOffset = offset
-    if (this.epochs.truncateFromStart(offset)) this.areEpochsDirty = true
-    this.saveEpochs()
-    await this.deleteSegmentsBelowStart()
-  }
-
-  /** Removes the segments that end at or below the log's start. The active one always stays. */
-  private async deleteSegmentsBelowStart(): Promise<void> {
-    await this.writer.allWritten()
-    while (this.segmentList.length > 1 && this.segmentList[1]!.baseOffset <= this.logStartOffset) {
-      const segment = this.segmentList.shift()!
-      this.storeLog?.info('segment deleted', { log: this.name, baseOffset: segment.baseOffset })
-      await segment.remove()
-    }
-    await this.snapshots.removeStray(this.segmentList)
+  advanceLogStartTo(offset: number): Promise<void> {
+    return shortening.advanceLogStart(this, offset)
   }
 
   /**
    * Drops everything at and above `offset`, and the whole of a batch that contains it. The caller sees to it that
    * nothing is appended meanwhile.
    */
-  async truncateTo(offset: number): Promise<void> {
-    assert(offset >= 0, `negative offset ${offset}`)
-    await this.settle()
-    if (offset >= this.logEndOffset) return
-    if (offset <= this.segmentList[0]!.baseOffset) return this.truncateFullyTo(offset)
-    this.storeLog?.info('log truncated', { log: this.name, from: this.logEndOffset, to: offset })
-    const keep = reader.segmentIndexFor(this.segmentList, offset)
-    for (const segment of this.segmentList.splice(keep + 1)) await segment.remove()
-    const active = this.segmentList[keep]!
-    await active.load()
-    await active.truncateTo(await reader.positionOfBatch(active, offset), offset)
-    this.active = active
-    active.isActive = true
-    this.endAt(offset)
-    await this.snapshots.restore(this.producers, this.segmentList, offset, 0)
+  truncateTo(offset: number): Promise<void> {
+    return shortening.truncate(this, offset)
   }
 
   /** Drops everything and starts again, empty, at `offset`. */
-  async truncateFullyTo(offset: number): Promise<void> {
-    await this.settle()
-    this.storeLog?.info('log truncated fully', {
-      log: this.name,
-      from: this.logEndOffset,
-      to: offset,
-    })
-    for (const segment of this.segmentList.splice(0)) await segment.remove()
-    this.active = Segment.create(this.place, this.config, offset, 0)
-    this.segmentList.push(this.active)
-    this.writer.isDirectoryDirty = true
-    this.logStartOffset = offset
-    this.epochs.clear()
-    this.areEpochsDirty = true
-    this.endAt(offset)
-    this.producers.clear()
-    await this.snapshots.removeAll()
-  }
-
-  private endAt(offset: number): void {
-    this.logEndOffset = offset
-    this.writer.endAt(offset)
-    this.logStartOffset = Math.min(this.logStartOffset, offset)
-    if (this.epochs.truncateFromEnd(offset)) this.areEpochsDirty = true
-    this.saveEpochs()
+  truncateFullyTo(offset: number): Promise<void> {
+    return shortening.truncateFully(this, offset)
   }
 
   /** Waits until nothing is being written any more, neither batches nor what describes them. */
-  private async settle(): Promise<void> {
+  async settle(): Promise<void> {
     await this.writer.allWritten()
     await this.writer.settled()
     if (!this.writer.canAppend) throw this.writer.storageError()
   }
 
-  private saveEpochs(): void {
+  saveEpochs(): void {
     if (!this.areEpochsDirty) return
     this.writer.inBackground(async () => {
       if (!this.areEpochsDirty) return
