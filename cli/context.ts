@@ -6,6 +6,8 @@ import type { ClientOptions } from '../client/config.ts'
 export interface Terminal {
   out(text: string): void
   err(text: string): void
+  /** Waits until what was written has gone on: for commands whose output has no bound. */
+  drained?(): Promise<void>
   /** Whether a person can be asked. */
   readonly isInteractive: boolean
   /** Asks a person and gives the answer, trimmed. */

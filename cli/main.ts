@@ -2,6 +2,7 @@
  * The command line. Each command is a file that is loaded only when it is asked for, so that `ottla broker` starts
  * without the client and `ottla topic` without the broker.
  */
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import { SOFTWARE_VERSION } from '../client/config.ts'
@@ -12,6 +13,7 @@ type Register = (program: Command, context: CliContext) => void
 
 const COMMANDS: { readonly [name: string]: () => Promise<Register> } = {
   broker: async () => (await import('./broker.ts')).registerBroker,
+  log: async () => (await import('./log.ts')).registerLog,
   topic: async () => (await import('./topic.ts')).registerTopic,
 }
 
@@ -83,6 +85,9 @@ function processTerminal(): Terminal {
   return {
     out: text => void stdout.write(text),
     err: text => void stderr.write(text),
+    async drained() {
+      if (stdout.writableNeedDrain) await once(stdout, 'drain')
+    },
     isInteractive: stdin.isTTY === true && stdout.isTTY === true,
     async ask(question) {
       const lines = createInterface({ input: stdin, output: stdout })

@@ -27,6 +27,8 @@ export interface WalkOptions {
   readonly checkCrc: boolean
   /** No batch may begin below this offset. */
   readonly firstOffset: number
+  /** Hears of a wrong checksum, and the walk goes on behind that batch; without it the walk stops there. */
+  readonly onBadCrc?: (position: number, damage: string) => void
 }
 
 export interface WalkEnd {
@@ -67,7 +69,7 @@ export async function walkBatches(
     }
     const { buffer } = window
     let at = position - window.start
-    const wrong = headerDamage(buffer, at, to - position, nextOffset)
+    const wrong = batchDamage(buffer, at, to - position, nextOffset)
     if (wrong !== null) return stop(wrong)
     const size = LOG_OVERHEAD + batchLength(buffer, at)
     if ((options.checkCrc || isControl(buffer, at)) && !window.holds(position, size)) {
@@ -79,7 +81,15 @@ export async function walkBatches(
       const sum = window.holds(position, size)
         ? crc32c(buffer, at + ATTRIBUTES, at + size)
         : await crcOfLargeBatch(window, position, size)
-      if (sum !== stored) return stop(`checksum ${stored} stored, ${sum} computed`)
+      if (sum !== stored) {
+        const damage = `checksum ${stored} stored, ${sum} computed`
+        if (options.onBadCrc === undefined) return stop(damage)
+        options.onBadCrc(position, damage)
+        // Of its offsets only the first one is outside the checksum.
+        nextOffset += 1
+        position += size
+        continue
+      }
       if (!window.holds(position, RECORD_BATCH_OVERHEAD)) await window.moveTo(position)
       at = position - window.start
     }
@@ -91,7 +101,12 @@ export async function walkBatches(
 }
 
 /** What makes these bytes no batch; null if the header is believable and the batch ends within `available`. */
-function headerDamage(b: Buffer, at: number, available: number, nextOffset: number): string | null {
+export function batchDamage(
+  b: Buffer,
+  at: number,
+  available: number,
+  nextOffset: number,
+): string | null {
   const length = batchLength(b, at)
   if (magic(b, at) !== CURRENT_MAGIC) return `magic ${magic(b, at)}`
   if (length < RECORD_BATCH_OVERHEAD - LOG_OVERHEAD) return `batch length ${length}`

@@ -27,8 +27,11 @@ export interface File {
 export interface Disk {
   /** How often writes had to leave the event loop because they kept it waiting. */
   readonly slowdowns: number
-  /** Opens for reading and appending; creates an empty file where there is none and `create` is set. */
-  open(path: string, options?: { create?: boolean }): Promise<File>
+  /**
+   * Opens for reading and appending; creates an empty file where there is none and `create` is set. `readOnly` asks for
+   * no right to write, for whoever only looks.
+   */
+  open(path: string, options?: { create?: boolean; readOnly?: boolean }): Promise<File>
   /** Creates an empty file at once, or empties the one that is there: a log rolls in the middle of an append. */
   createSync(path: string): File
   /** The whole of a small file; null where there is none. */

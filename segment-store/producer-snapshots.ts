@@ -92,7 +92,7 @@ export class ProducerSnapshots {
       const { latest } = this
       try {
         const bytes = (await this.disk.readFile(this.path(latest))) ?? Buffer.alloc(0)
-        producers.loadSnapshot(bytes, nowMs)
+        producers.loadSnapshot(bytes, nowMs, latest)
         return latest
       } catch (error) {
         const fields = { directory: this.directory, snapshot: latest, error: String(error) }

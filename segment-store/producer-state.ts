@@ -111,6 +111,22 @@ export class ProducerEntry {
     this.lastTimestamp = timestamp
   }
 
+  /** Everything that a snapshot says of it, in Kafka's words. */
+  describe(): { readonly [field: string]: number | null } {
+    const { count, lastSequence, lastOffset, lastOffsetDelta: offsetDelta } = this
+    const firstSequence = (lastSequence - offsetDelta) & MAX_SEQUENCE
+    const timestamp = this.lastTimestamp
+    return {
+      producerId: this.producerId,
+      producerEpoch: this.epoch,
+      coordinatorEpoch: this.coordinatorEpoch,
+      currentTxnFirstOffset:
+        this.currentTxnFirstOffset === NONE ? null : this.currentTxnFirstOffset,
+      lastTimestamp: this.lastTimestamp,
+      ...(count > 0 && { firstSequence, lastSequence, lastOffset, offsetDelta, timestamp }),
+    }
+  }
+
   private grow(): void {
     const grown = new Float64Array(REMEMBERED_BATCHES * BATCH_FIELDS)
     grown.set(this.batches)
@@ -275,9 +291,21 @@ export class ProducerStates {
     return bytes
   }
 
-  /** Replaces everything by a snapshot's contents. Throws MalformedError, having changed nothing, if it is damaged. */
-  loadSnapshot(bytes: Buffer, nowMs: number): void {
+  /**
+   * Replaces everything by a snapshot's contents. Throws MalformedError, having changed nothing, if it is damaged or
+   * cannot be a snapshot of what lies before offset `end`.
+   */
+  loadSnapshot(bytes: Buffer, nowMs: number, end: number = Number.POSITIVE_INFINITY): void {
     const loaded = readSnapshot(bytes)
+    const foreign = loaded.find(
+      ({ lastOffset, currentTxnFirstOffset }) => Math.max(lastOffset, currentTxnFirstOffset) >= end,
+    )
+    if (foreign !== undefined) {
+      const { producerId, lastOffset } = foreign
+      throw new MalformedError(
+        `producer snapshot of offset ${end} has producer ${producerId} at ${lastOffset}: it is of another log`,
+      )
+    }
     this.clear()
     for (const entry of loaded) {
       if (this.hasExpired(entry, nowMs)) continue

@@ -28,9 +28,10 @@ export class SystemDisk implements Disk {
     return this.pace.switches
   }
 
-  async open(path: string, options: { create?: boolean } = {}): Promise<File> {
-    const { O_RDWR, O_CREAT } = fs.constants
-    const fd = await openFd(path, options.create === true ? O_RDWR | O_CREAT : O_RDWR, 0o644)
+  async open(path: string, options: { create?: boolean; readOnly?: boolean } = {}): Promise<File> {
+    const { O_RDONLY, O_RDWR, O_CREAT } = fs.constants
+    const access = options.readOnly === true ? O_RDONLY : O_RDWR
+    const fd = await openFd(path, options.create === true ? access | O_CREAT : access, 0o644)
     const { size } = await fstat(fd)
     return new SystemFile(fd, size, this.pace)
   }
