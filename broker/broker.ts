@@ -8,10 +8,12 @@
 import type { Io, Timer } from '../protocol/io.ts'
 import { logConfigFor, validateTopicConfigs } from '../segment-store/config.ts'
 import type { Disk } from '../segment-store/disk.ts'
+import type { Log } from '../segment-store/log.ts'
 import { LogDirectory } from '../segment-store/log-directory.ts'
 import { adoptOnce, nameUnknown } from './adoption.ts'
 import { type BrokerConfig, giveIfMissing, reconfigure } from './config.ts'
 import { FetchSessions } from './fetch-sessions.ts'
+import { LogMaintenance } from './log-maintenance.ts'
 import type { Logger } from './logger.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import { Controller } from './metadata/controller.ts'
@@ -43,6 +45,7 @@ export class Broker {
   readonly controller: Controller
   readonly producerIds: ProducerIds
   readonly fetchSessions: FetchSessions
+  readonly maintenance: LogMaintenance
   private readonly disk: Disk
   private readonly startedAtMs: number
   private readonly version: string
@@ -73,6 +76,13 @@ export class Broker {
       logger,
       metrics,
       logConfigOf: topic => logConfigFor(config.topicDefaults, topic.configs),
+    })
+    this.maintenance = new LogMaintenance({
+      config,
+      clock: io.clock,
+      logger,
+      deletedFiles: logDirectory.deletedFiles,
+      logs: () => this.logs(),
     })
     this.controller = new Controller({
       store,
@@ -122,6 +132,7 @@ export class Broker {
   async stop(): Promise<void> {
     this.checkpointTimer?.cancel()
     this.controller.stop()
+    await this.maintenance.stop()
     await this.replicas.close()
     await this.store.close()
     await this.logDirectory.close()
@@ -139,6 +150,11 @@ export class Broker {
     this.producerIds.startAt(nextId)
     this.observe()
     this.checkpointLater()
+    this.maintenance.start()
+  }
+
+  private *logs(): Iterable<Log> {
+    for (const { log } of this.replicas.all()) yield log
   }
 
   private async follow(before: ClusterImage, after: ClusterImage): Promise<void> {

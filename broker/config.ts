@@ -69,6 +69,8 @@ export type BrokerConfig = Omit<
   /** Null: no metrics over HTTP. `isDefault`: nobody asked for this address, so failing to bind it is no reason to stop. */
   readonly metricsListener: { host: string; port: number; isDefault: boolean } | null
   readonly dataDir: string
+  /** `log.initial.task.delay.ms`, which is not among the documented settings. */
+  readonly logInitialTaskDelayMs: number
   /** What topics inherit from this broker. */
   readonly topicDefaults: TopicDefaults
   /** What was given and has no effect, for one line at the start. */
@@ -272,6 +274,7 @@ function resolve(
     queuedMaxRequestBytes:
       values.queuedMaxRequestBytes > 0 ? values.queuedMaxRequestBytes : DEFAULT_QUEUED_BYTES,
     dataDir: dataDirectory(values, problems),
+    logInitialTaskDelayMs: all.get('log.initial.task.delay.ms') as number,
     topicDefaults: topicDefaults(values, all),
     ignored: ignoredNames(given),
     given,

@@ -43,7 +43,7 @@ function topic<T extends SettingValue>(
 }
 
 const TIERED = 'segments stay on the local disk: there is no tiered storage'
-const RETENTION = 'old segments are neither deleted nor compacted yet'
+const RETENTION = 'records are not compacted yet'
 const ALONE = 'a single broker copies nothing to others yet'
 
 const replicaList: Valid = {
@@ -108,9 +108,10 @@ export const topicSettings = {
   ),
   'file.delete.delay.ms': topic(
     'log.segment.delete.delay.ms',
-    ignored(
-      RETENTION,
-      long(60_000, atLeast(0), 'How long the file of a dropped segment stays on disk.'),
+    long(
+      60_000,
+      atLeast(0),
+      'How long the file of a dropped segment stays on disk, renamed to .deleted.',
     ),
   ),
   'flush.messages': topic(
@@ -235,16 +236,18 @@ export const topicSettings = {
   ),
   'retention.bytes': topic(
     'log.retention.bytes',
-    ignored(
-      RETENTION,
-      long(-1, null, 'Old segments of a partition go once it is larger than this; -1 is no limit.'),
+    long(
+      -1,
+      null,
+      'The oldest segments of a partition go as long as the rest has at least this size; -1 is no limit.',
     ),
   ),
   'retention.ms': topic(
     'log.retention.ms',
-    ignored(
-      RETENTION,
-      long(604_800_000, atLeast(-1), 'Segments go once their newest record is older; -1 is never.'),
+    long(
+      604_800_000,
+      atLeast(-1),
+      'Segments, the active one included, go once their newest record is older; -1 is never.',
     ),
   ),
   'segment.bytes': topic(

@@ -31,6 +31,7 @@ import {
   RECOVERY_POINTS,
 } from './checkpoint.ts'
 import type { LogConfig } from './config.ts'
+import { DeletedFiles } from './deleted-files.ts'
 import { type Disk, type DiskLock, LockedError } from './disk.ts'
 import { Log } from './log.ts'
 import type { LogCallbacks, StoreLog } from './log-options.ts'
@@ -79,6 +80,8 @@ export class LogDirectory {
   private readonly options: LogDirectoryOptions
   private readonly lock: DiskLock
   private readonly staging = new Staging()
+  /** Dropped segments that stay for `file.delete.delay.ms`; whoever has a timer calls its `sweep`. */
+  readonly deletedFiles: DeletedFiles
   private readonly logs = new Map<string, Log>()
   /** Names of log directories that exist. */
   private readonly names = new Set<string>()
@@ -117,6 +120,7 @@ export class LogDirectory {
     this.path = options.path
     this.options = options
     this.lock = lock
+    this.deletedFiles = new DeletedFiles(options.disk, () => options.io.clock.nowMs())
   }
 
   private async load(): Promise<void> {
@@ -257,13 +261,14 @@ export class LogDirectory {
       turn: io.turn,
       buffers,
       staging: this.staging,
+      deletedFiles: this.deletedFiles,
       producerIdExpirationMs,
       nowMs: io.clock.nowMs(),
       wasCleanShutdown: isNew || this.wasCleanShutdown,
       recoveryPoint: this.checkpointed(RECOVERY_POINTS, name) ?? 0,
       logStartOffset: this.checkpointed(LOG_START_OFFSETS, name) ?? 0,
       ...(log === undefined ? {} : { log }),
-      on,
+      on: { ...on, startMoved: () => this.checkpointStarts() },
     })
     return opened
   }
@@ -284,6 +289,7 @@ export class LogDirectory {
   async deleteLog(log: Log, deleted: () => void = () => {}): Promise<void> {
     const { disk, io } = this.options
     await log.abandon()
+    this.deletedFiles.forget(log.directory)
     this.logs.delete(log.name)
     this.names.delete(log.name)
     for (const offsets of this.offsets.values()) offsets.delete(log.name)
@@ -309,6 +315,22 @@ export class LogDirectory {
     return next
   }
 
+  /** A log's start has moved, and files will go for it: only when this is on the medium. */
+  private checkpointStarts(): Promise<void> {
+    const next = this.checkpointing.then(() => this.writeStarts([...this.logs]))
+    this.checkpointing = next.catch(() => {})
+    return next
+  }
+
+  private writeStarts(logs: readonly [string, Log][]): Promise<void> {
+    return this.writeOffsets(LOG_START_OFFSETS, offsets => {
+      for (const [name, log] of logs) {
+        if (log.logStartOffset > log.segments[0]!.baseOffset) offsets.set(name, log.logStartOffset)
+        else offsets.delete(name)
+      }
+    })
+  }
+
   private async checkpointOnce(): Promise<void> {
     const nowMs = this.options.io.clock.nowMs()
     for (const log of this.logs.values()) await log.housekeep(nowMs)
@@ -320,12 +342,7 @@ export class LogDirectory {
     await this.writeOffsets(RECOVERY_POINTS, offsets => {
       for (const [name, log] of logs) offsets.set(name, log.recoveryPoint)
     })
-    await this.writeOffsets(LOG_START_OFFSETS, offsets => {
-      for (const [name, log] of logs) {
-        if (log.logStartOffset > log.segments[0]!.baseOffset) offsets.set(name, log.logStartOffset)
-        else offsets.delete(name)
-      }
-    })
+    await this.writeStarts(logs)
     await this.writeOffsets(HIGH_WATERMARKS, offsets => {
       for (const [name, log] of logs) {
         offsets.set(name, log.highWatermark === -1 ? log.writtenOffset : log.highWatermark)

@@ -4,6 +4,7 @@
 import type { BufferPool } from '../protocol/buffer-pool.ts'
 import type { Turn } from '../protocol/io.ts'
 import type { LogConfig } from './config.ts'
+import type { DeletedFiles } from './deleted-files.ts'
 import type { Disk } from './disk.ts'
 import type { Staging } from './staging.ts'
 
@@ -16,6 +17,8 @@ export interface StoreLog {
 export interface LogCallbacks {
   /** Everything below `writtenOffset` is with the kernel. Called at the turn's end, or later while the disk is slow. */
   written(writtenOffset: number): void
+  /** The log starts later than it did. Resolves when that is on the medium; files go only then. */
+  startMoved?(): Promise<void>
   /** The log has failed; called once. */
   failed(error: Error): void
 }
@@ -27,6 +30,8 @@ export interface LogOptions {
   readonly turn: Turn
   readonly buffers: BufferPool
   readonly staging: Staging
+  /** Where dropped files go; without it they are removed at once. */
+  readonly deletedFiles?: DeletedFiles
   readonly producerIdExpirationMs: number
   readonly nowMs: number
   readonly wasCleanShutdown: boolean

@@ -1,8 +1,9 @@
 /**
- * What a log is made of, for the files that do a part of its work: shortening.ts. `Log` is the only
- * implementation; everyone outside of this room uses its methods.
+ * What a log is made of, for the files that do a part of its work: shortening.ts, retention.ts. `Log` is the
+ * only implementation; everyone outside of this room uses its methods.
  */
 import type { LogConfig } from './config.ts'
+import type { DeletedFiles } from './deleted-files.ts'
 import type { Disk } from './disk.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 import type { StoreLog } from './log-options.ts'
@@ -28,6 +29,12 @@ export interface LogParts {
   areEpochsDirty: boolean
   logStartOffset: number
   logEndOffset: number
+  readonly highWatermark: number
+  readonly deletedFiles: DeletedFiles
+  /** Seals the active segment and begins the next. */
+  roll(nowMs: number): void
+  /** Resolves when it is on the medium that the log starts at `logStartOffset`. */
+  startMoved(): Promise<void>
   /** Writes the epoch file, in the background, if it does not say what `epochs` says. */
   saveEpochs(): void
   /** Waits until nothing is being written any more, neither batches nor what describes them. */

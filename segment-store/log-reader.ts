@@ -177,9 +177,16 @@ class SegmentRead {
     return this.readFrom(before, request.maxBytes + over)
   }
 
-  private loadFirst(): Promise<LogSlice> {
-    // The log may have changed meanwhile: begin anew.
-    return this.segment.use(() => readLog(this.log, this.request))
+  private async loadFirst(): Promise<LogSlice> {
+    const { segment, log, request } = this
+    try {
+      // The log may have changed meanwhile: begin anew.
+      return await segment.use(() => readLog(log, request))
+    } catch (error) {
+      // Deleted or replaced while its files were being opened.
+      if (log.segments.includes(segment)) throw error
+      return await readLog(log, request)
+    }
   }
 
   private readFrom(position: number, wanted: number): LogSlice | Promise<LogSlice> {
@@ -261,8 +268,9 @@ class SegmentRead {
   /** The offset lies in a gap (compaction removed what was there): the answer is in the next segment. */
   private nextSegment(): LogSlice | Promise<LogSlice> {
     const { segments } = this.log
-    const next = segments[segments.indexOf(this.segment) + 1]
-    if (next === undefined || next.baseOffset >= this.bound) return empty(this.request)
+    // By offset: this segment may be gone from the list, and its successor may hold what was in it.
+    const next = segments[segmentIndexFor(segments, this.segment.endOffset)]!
+    if (next === this.segment || this.segment.endOffset >= this.bound) return empty(this.request)
     return new SegmentRead(this.log, this.request, this.bound, next).start()
   }
 

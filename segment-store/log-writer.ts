@@ -161,12 +161,15 @@ export class LogWriter {
         await disk.syncDirectory(directory)
       }
       for (const segment of [...segments]) {
+        if (segment.isGone) continue
         if (segment.isDirty) {
           segment.isDirty = false
           await segment.file.sync()
         }
         // Recovery trusts the indexes of what lies below the recovery point.
-        if (!segment.isActive && !segment.areIndexesSaved) await segment.saveIndexes(true)
+        if (!segment.isActive && !segment.areIndexesSaved && !segment.isGone) {
+          await segment.saveIndexes(true)
+        }
       }
     } catch (error) {
       this.fail(error)

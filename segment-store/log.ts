@@ -17,6 +17,7 @@ import type { BufferPool } from '../protocol/buffer-pool.ts'
 import * as batches from '../protocol/record-batch.ts'
 import { LEADER_EPOCHS } from './checkpoint.ts'
 import type { LogConfig } from './config.ts'
+import { DeletedFiles } from './deleted-files.ts'
 import type { Disk } from './disk.ts'
 import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
 import type { LogOptions, StoreLog } from './log-options.ts'
@@ -27,6 +28,7 @@ import { LogWriter } from './log-writer.ts'
 import type { ProducerSnapshots } from './producer-snapshots.ts'
 import type { ProducerStates } from './producer-state.ts'
 import { type OpenedLog, openLog } from './recovery.ts'
+import { enforceRetention } from './retention.ts'
 import { mustRoll } from './rolling.ts'
 import { Segment, type SegmentPlace } from './segment.ts'
 import * as shortening from './shortening.ts'
@@ -78,21 +80,26 @@ export class Log implements reader.ReadableLog, LogParts {
   readonly producers: ProducerStates
   readonly epochs: LeaderEpochs
   readonly snapshots: ProducerSnapshots
+  readonly deletedFiles: DeletedFiles
   /** The epoch file does not say what `epochs` says. */
   areEpochsDirty: boolean
   private readonly staging: Staging
+  private readonly options: LogOptions
+  private changing: Promise<unknown> = Promise.resolve()
 
   static async open(options: LogOptions): Promise<Log> {
     return new Log(options, await openLog(options))
   }
 
   private constructor(options: LogOptions, opened: OpenedLog) {
+    this.options = options
     this.directory = options.directory
     this.name = options.directory.slice(options.directory.lastIndexOf('/') + 1)
     this.buffers = options.buffers
     this.disk = options.disk
     this.staging = options.staging
     this.storeLog = options.log
+    this.deletedFiles = options.deletedFiles ?? new DeletedFiles(options.disk, () => 0)
     this.config = options.config
     this.segmentList = opened.segments
     this.active = opened.segments.at(-1)!
@@ -115,7 +122,9 @@ export class Log implements reader.ReadableLog, LogParts {
     this.areEpochsDirty = opened.areEpochsDirty
     this.saveEpochs()
     // A stop between moving the log's start and unlinking leaves segments below it.
-    this.writer.inBackground(() => shortening.deleteSegmentsBelowStart(this))
+    this.exclusively(() => shortening.deleteSegmentsBelowStart(this)).catch(error => {
+      this.writer.fail(error)
+    })
   }
 
   get segments(): readonly Segment[] {
@@ -214,7 +223,7 @@ export class Log implements reader.ReadableLog, LogParts {
     }
   }
 
-  private roll(nowMs: number): void {
+  roll(nowMs: number): void {
     const old = this.active
     this.writer.flush()
     if (this.failure !== null) throw this.writer.storageError()
@@ -352,9 +361,25 @@ export class Log implements reader.ReadableLog, LogParts {
 
   // ---------------------------------------------------------------------------------- shortening and closing
 
+  /** Runs what adds, drops or replaces sealed segments, one after the other. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    const run = this.changing.then(task)
+    this.changing = run.catch(() => {})
+    return run
+  }
+
+  async startMoved(): Promise<void> {
+    await this.options.on.startMoved?.()
+  }
+
   /** DeleteRecords: nothing below `offset` can be read any more; segments that lie wholly below go. */
-  advanceLogStartTo(offset: number): Promise<void> {
-    return shortening.advanceLogStart(this, offset)
+  async advanceLogStartTo(offset: number): Promise<void> {
+    await this.exclusively(() => shortening.advanceLogStart(this, offset))
+  }
+
+  /** One pass of retention at the time `nowMs`; answers how many segments went. See retention.ts. */
+  enforceRetention(nowMs: number): Promise<number> {
+    return this.exclusively(() => enforceRetention(this, nowMs))
   }
 
   /**
@@ -362,12 +387,12 @@ export class Log implements reader.ReadableLog, LogParts {
    * nothing is appended meanwhile.
    */
   truncateTo(offset: number): Promise<void> {
-    return shortening.truncate(this, offset)
+    return this.exclusively(() => shortening.truncate(this, offset))
   }
 
   /** Drops everything and starts again, empty, at `offset`. */
   truncateFullyTo(offset: number): Promise<void> {
-    return shortening.truncateFully(this, offset)
+    return this.exclusively(() => shortening.truncateFully(this, offset))
   }
 
   /** Waits until nothing is being written any more, neither batches nor what describes them. */
@@ -389,6 +414,7 @@ export class Log implements reader.ReadableLog, LogParts {
   /** A clean stop: everything written, synced and described, so that the next start reads no batch. */
   async close(): Promise<void> {
     if (this.writer.isClosed) return
+    await this.changing
     await this.writer.allWritten()
     this.saveEpochs()
     await this.writer.settled()
@@ -410,6 +436,7 @@ export class Log implements reader.ReadableLog, LogParts {
   async abandon(): Promise<void> {
     this.writer.isClosed = true
     for (const segment of this.segmentList) segment.dropStaged()
+    await this.changing
     await this.writer.allWritten()
     await this.writer.settled()
     for (const segment of this.segmentList) await segment.close()

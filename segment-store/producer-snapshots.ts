@@ -55,9 +55,9 @@ export class ProducerSnapshots {
   }
 
   private async removeUnless(isKept: (offset: number) => boolean): Promise<void> {
-    for (const offset of this.offsets)
-      if (!isKept(offset)) await this.disk.remove(this.path(offset))
+    const gone = this.offsets.filter(offset => !isKept(offset))
     this.offsets = this.offsets.filter(isKept)
+    for (const offset of gone) await this.disk.remove(this.path(offset))
   }
 
   /**

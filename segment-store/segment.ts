@@ -11,6 +11,7 @@
  * Invariants: the file's name is the base offset; `writtenSize <= size`; the indexes never point past `size`.
  */
 import assert from 'node:assert/strict'
+import { ProtocolError } from '../protocol/errors.ts'
 import {
   lastOffset,
   maxTimestamp,
@@ -21,6 +22,7 @@ import { type WalkEnd, walkBatches } from './batch-walker.ts'
 import type { Disk, File } from './disk.ts'
 import { MAX_RELATIVE_OFFSET, OffsetIndex } from './offset-index.ts'
 import { StagedRuns, type Staging } from './staging.ts'
+import { TailPositions } from './tail-positions.ts'
 import { TIME_ENTRY_BYTES, TimeIndex } from './time-index.ts'
 import { TxnIndex } from './txn-index.ts'
 
@@ -40,6 +42,9 @@ export interface SegmentPlace {
 export function segmentFileName(baseOffset: number, suffix: string): string {
   return `${String(baseOffset).padStart(20, '0')}${suffix}`
 }
+
+/** The files beside a `.log` file. */
+export const INDEX_SUFFIXES: readonly string[] = ['.index', '.timeindex', '.txnindex']
 
 const UNKNOWN = Number.NEGATIVE_INFINITY
 
@@ -138,6 +143,11 @@ export class Segment {
 
   get isMaxTimestampKnown(): boolean {
     return this.greatestTimestamp !== UNKNOWN
+  }
+
+  /** Its files are closed for good, or will be when the last reader has finished. */
+  get isGone(): boolean {
+    return this.isClosing
   }
 
   get hasStaged(): boolean {
@@ -299,6 +309,7 @@ export class Segment {
   }
 
   private async readIndexes(): Promise<void> {
+    if (this.isClosing) throw new ProtocolError('KAFKA_STORAGE_ERROR', `${this.path}.log is closed`)
     this.openFile ??= await this.disk.open(`${this.path}.log`)
     if (this.offsetIndex !== null) return
     const { segmentIndexBytes } = this.config
@@ -450,34 +461,17 @@ export class Segment {
   /** Removes the files. Readers that hold the file open may finish. */
   async remove(): Promise<void> {
     await this.close()
-    for (const suffix of ['.log', '.index', '.timeindex', '.txnindex']) {
+    for (const suffix of ['.log', ...INDEX_SUFFIXES]) {
       await this.disk.remove(`${this.path}${suffix}`)
     }
   }
-}
 
-const TAIL_BATCHES = 64
-
-/** Where the newest batches of the active segment begin: consumers at the tail find their batch without reading. */
-class TailPositions {
-  private readonly offsets = new Float64Array(TAIL_BATCHES)
-  private readonly positions = new Float64Array(TAIL_BATCHES)
-  private next = 0
-  private count = 0
-
-  add(offset: number, position: number): void {
-    this.offsets[this.next] = offset
-    this.positions[this.next] = position
-    this.next = (this.next + 1) & (TAIL_BATCHES - 1)
-    if (this.count < TAIL_BATCHES) this.count += 1
-  }
-
-  /** Position of the newest batch that begins at or below `offset`, -1 if all of these begin above. */
-  find(offset: number): number {
-    for (let i = 1; i <= this.count; i++) {
-      const slot = (this.next - i) & (TAIL_BATCHES - 1)
-      if (this.offsets[slot]! <= offset) return this.positions[slot]!
-    }
-    return -1
+  /** Takes the files out of the log and answers what the log file is called now: it may be large. */
+  async setAside(): Promise<string> {
+    await this.close()
+    const aside = `${this.path}.log.deleted`
+    await this.disk.rename(`${this.path}.log`, aside)
+    for (const suffix of INDEX_SUFFIXES) await this.disk.remove(`${this.path}${suffix}`)
+    return aside
   }
 }

@@ -8,29 +8,47 @@ import type { LogParts } from './log-parts.ts'
 import { positionOfBatch, segmentIndexFor } from './log-reader.ts'
 import { Segment } from './segment.ts'
 
-/** Nothing below `offset` can be read any more; segments that lie wholly below go. */
-export async function advanceLogStart(log: LogParts, offset: number): Promise<void> {
+/**
+ * Nothing below `offset` can be read any more; segments that lie wholly below go. Where the log starts is on the medium
+ * before a file is touched: a crash leaves files that are too many, never a log that seems to start too early.
+ */
+export async function advanceLogStart(log: LogParts, offset: number): Promise<number> {
   if (offset > log.logEndOffset) {
     throw new ProtocolError('OFFSET_OUT_OF_RANGE', `${log.name} ends at ${log.logEndOffset}`)
   }
-  if (offset <= log.logStartOffset) return
+  if (offset <= log.logStartOffset) return 0
   log.storeLog?.info('log start moved', { log: log.name, from: log.logStartOffset, to: offset })
   log.logStartOffset = offset
   if (log.epochs.truncateFromStart(offset)) log.areEpochsDirty = true
   log.saveEpochs()
-  await deleteSegmentsBelowStart(log)
+  await log.startMoved()
+  return await deleteSegmentsBelowStart(log)
 }
 
-/** Removes the segments that end at or below the log's start. The active one always stays. */
-export async function deleteSegmentsBelowStart(log: LogParts): Promise<void> {
+/** Removes the segments that end at or below the log's start, and answers how many. The active one always stays. */
+export async function deleteSegmentsBelowStart(log: LogParts): Promise<number> {
+  const { segmentList, disk, directory } = log
   await log.writer.allWritten()
-  const { segmentList } = log
-  while (segmentList.length > 1 && segmentList[1]!.baseOffset <= log.logStartOffset) {
-    const segment = segmentList.shift()!
-    log.storeLog?.info('segment deleted', { log: log.name, baseOffset: segment.baseOffset })
-    await segment.remove()
+  await log.writer.settled()
+  const isBelow = (segment: Segment, next: Segment | undefined) =>
+    segment !== log.active && next !== undefined && next.baseOffset <= log.logStartOffset
+  const gone = segmentList.filter((segment, i) => isBelow(segment, segmentList[i + 1]))
+  if (gone.length === 0) return 0
+  const files: string[] = []
+  for (const segment of gone) {
+    files.push(await segment.setAside())
+    log.storeLog?.info('segment deleted', {
+      log: log.name,
+      baseOffset: segment.baseOffset,
+      bytes: segment.size,
+    })
   }
+  // As long as they are in the list, the log's start stays checkpointed.
+  await disk.syncDirectory(directory)
+  segmentList.splice(0, gone.length)
+  for (const file of files) await log.deletedFiles.add(file, log.config.fileDeleteDelayMs)
   await log.snapshots.removeStray(segmentList)
+  return gone.length
 }
 
 /** Drops everything at and above `offset`, and the whole of a batch that contains it. */

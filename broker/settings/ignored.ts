@@ -188,7 +188,7 @@ const share: Settings = because('there are no share groups and no streams groups
   'share.fetch.purgatory.purge.interval.requests': int(1000),
 })
 
-const cleaner: Settings = because('old segments are neither deleted nor compacted yet', {
+const cleaner: Settings = because('records are not compacted yet', {
   'log.cleaner.backoff.ms': long(15_000, atLeast(0)),
   'log.cleaner.dedupe.buffer.size': long(134_217_728),
   'log.cleaner.enable': boolean(true),
@@ -196,7 +196,6 @@ const cleaner: Settings = because('old segments are neither deleted nor compacte
   'log.cleaner.io.buffer.size': int(524_288, atLeast(0)),
   'log.cleaner.io.max.bytes.per.second': double(Number.MAX_VALUE),
   'log.cleaner.threads': int(1, atLeast(0)),
-  'log.retention.check.interval.ms': long(300_000, atLeast(1)),
 })
 
 const tiered: Settings = because('segments stay on the local disk: there is no tiered storage', {
@@ -326,6 +325,11 @@ export const ignoredSettings: Settings = {
  * those of its authorizer. They are shown only where they are set.
  */
 export const hiddenSettings: Settings = {
+  'log.initial.task.delay.ms': long(
+    30_000,
+    atLeast(0),
+    'How long after the start logs are first looked at for what is past retention.',
+  ),
   ...because('only Kafka itself uses it', {
     'controller.performance.always.log.threshold.ms': long(2000, atLeast(0)),
     'controller.performance.sample.period.ms': long(60_000, atLeast(100)),
@@ -337,7 +341,6 @@ export const hiddenSettings: Settings = {
     'internal.metadata.delete.delay.millis': long(60_000),
     'internal.metadata.log.segment.bytes': int(null),
     'internal.metadata.max.batch.size.in.bytes': int(8_388_608),
-    'log.initial.task.delay.ms': long(30_000, atLeast(0)),
     'producer.id.expiration.check.interval.ms': int(600_000, atLeast(1)),
     'remote.log.index.file.cache.ttl.ms': long(900_000, atLeast(-1)),
     'remote.log.manager.task.retry.backoff.max.ms': long(30_000, atLeast(1)),

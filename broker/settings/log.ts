@@ -6,7 +6,6 @@ import { INT64_MAX } from '../../protocol/buffer.ts'
 import { topicSettings } from '../../segment-store/config.ts'
 import {
   atLeast,
-  ignored,
   int,
   list,
   long,
@@ -14,8 +13,6 @@ import {
   type SettingValue,
   type Valid,
 } from '../../segment-store/setting.ts'
-
-const RETENTION = 'old segments are neither deleted nor compacted yet'
 
 /** The broker's setting behind a topic setting: the same but for its words. */
 function defaultOf<T extends SettingValue>(
@@ -91,18 +88,22 @@ export const logSettings = {
   'log.message.timestamp.type': defaultOf('message.timestamp.type', t['message.timestamp.type']),
   'log.preallocate': defaultOf('preallocate', t.preallocate),
   'log.retention.bytes': defaultOf('retention.bytes', t['retention.bytes']),
-  'log.retention.hours': ignored(
-    RETENTION,
-    int(168, notZero, 'The default of the topic setting retention.ms, in hours.'),
+  'log.retention.check.interval.ms': long(
+    300_000,
+    atLeast(1),
+    'How often logs are looked at for segments that are past retention.',
   ),
-  'log.retention.minutes': ignored(
-    RETENTION,
-    int(null, notZero, 'The same in minutes; goes before log.retention.hours.'),
+  'log.retention.hours': int(
+    168,
+    notZero,
+    'The default of the topic setting retention.ms, in hours.',
   ),
-  'log.retention.ms': ignored(
-    RETENTION,
-    long(null, notZero, 'The same in milliseconds; goes before the other two.'),
+  'log.retention.minutes': int(
+    null,
+    notZero,
+    'The same in minutes; goes before log.retention.hours.',
   ),
+  'log.retention.ms': long(null, notZero, 'The same in milliseconds; goes before the other two.'),
   'log.roll.hours': int(
     168,
     atLeast(1),

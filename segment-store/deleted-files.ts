@@ -1,0 +1,44 @@
+/**
+ * Files that were dropped and stay on the disk for a while, renamed to `.deleted`: a reader, or a person with a backup
+ * tool, may still hold them. Whoever has a clock calls `sweep`; what a stop leaves behind goes at the next start.
+ */
+import type { Disk } from './disk.ts'
+
+interface Doomed {
+  readonly path: string
+  readonly dueMs: number
+}
+
+export class DeletedFiles {
+  private readonly disk: Disk
+  private readonly nowMs: () => number
+  private doomed: Doomed[] = []
+
+  constructor(disk: Disk, nowMs: () => number) {
+    this.disk = disk
+    this.nowMs = nowMs
+  }
+
+  get count(): number {
+    return this.doomed.length
+  }
+
+  /** Removes the file once `delayMs` have passed; at once, before this resolves, if that is 0. */
+  async add(path: string, delayMs: number): Promise<void> {
+    if (delayMs === 0) return this.disk.remove(path)
+    this.doomed.push({ path, dueMs: this.nowMs() + delayMs })
+  }
+
+  /** Removes what is due, one file after the other. What cannot be removed now is tried again at the next start. */
+  async sweep(): Promise<void> {
+    const nowMs = this.nowMs()
+    const due = this.doomed.filter(({ dueMs }) => dueMs <= nowMs)
+    this.doomed = this.doomed.filter(({ dueMs }) => dueMs > nowMs)
+    for (const { path } of due) await this.disk.remove(path)
+  }
+
+  /** Forgets the files below a directory, which goes as a whole. */
+  forget(directory: string): void {
+    this.doomed = this.doomed.filter(({ path }) => !path.startsWith(`${directory}/`))
+  }
+}
