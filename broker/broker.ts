@@ -13,6 +13,7 @@ import { LogDirectory } from '../segment-store/log-directory.ts'
 import { adoptOnce, nameUnknown } from './adoption.ts'
 import { type BrokerConfig, giveIfMissing, reconfigure } from './config.ts'
 import { FetchSessions } from './fetch-sessions.ts'
+import { GroupCoordinator } from './group/coordinator.ts'
 import { LogMaintenance } from './log-maintenance.ts'
 import type { Logger } from './logger.ts'
 import { MemoryBudget } from './memory-budget.ts'
@@ -46,6 +47,7 @@ export class Broker {
   readonly producerIds: ProducerIds
   readonly fetchSessions: FetchSessions
   readonly maintenance: LogMaintenance
+  readonly groups: GroupCoordinator
   private readonly disk: Disk
   private readonly startedAtMs: number
   private readonly version: string
@@ -83,6 +85,13 @@ export class Broker {
       logger,
       deletedFiles: logDirectory.deletedFiles,
       logs: () => this.logs(),
+    })
+    this.groups = new GroupCoordinator({
+      config,
+      io,
+      logger,
+      meter: metrics.groups,
+      replicas: this.replicas,
     })
     this.controller = new Controller({
       store,
@@ -131,6 +140,7 @@ export class Broker {
   /** Closes all logs, syncs, and marks the directory as cleanly closed. Connections must be gone. */
   async stop(): Promise<void> {
     this.checkpointTimer?.cancel()
+    this.groups.stop()
     this.controller.stop()
     await this.maintenance.stop()
     await this.replicas.close()
@@ -148,6 +158,7 @@ export class Broker {
       for (const { producerId } of log.activeProducers()) nextId = Math.max(nextId, producerId + 1)
     }
     this.producerIds.startAt(nextId)
+    this.groups.start(this.image)
     this.observe()
     this.checkpointLater()
     this.maintenance.start()
@@ -167,6 +178,7 @@ export class Broker {
       this.replicas.refreshSettings(before)
     }
     await this.replicas.apply(before, after)
+    this.groups.topicsChanged(before, after)
   }
 
   private checkpointLater(): void {

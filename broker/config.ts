@@ -2,8 +2,8 @@
  * The configuration of a broker: every setting of Kafka by its name, layered, checked and typed.
  *
  * Layers, the later ones win: default < properties file < --override < command line flag < dynamic default of the
- * cluster < dynamic setting of this broker. The tables stand in `settings/`: server.ts and log.ts hold what has an
- * effect (and types `BrokerConfig`), ignored.ts what is accepted without one. To add a setting, add a row; to make an
+ * cluster < dynamic setting of this broker. The tables stand in `settings/`: server.ts, log.ts and group.ts hold what
+ * has an effect (and types `BrokerConfig`), ignored.ts what is accepted without one. To add a setting, add a row; to make an
  * ignored one work, move its row.
  */
 import { type TopicDefaults, topicSettings } from '../segment-store/config.ts'
@@ -18,6 +18,7 @@ import {
   type SettingValue,
   type ValuesOf,
 } from '../segment-store/setting.ts'
+import { groupSettings } from './settings/group.ts'
 import { hiddenSettings, ignoredSettings } from './settings/ignored.ts'
 import {
   type ListenerConfig,
@@ -32,7 +33,7 @@ import { explainUnknown } from './settings/unknown-name.ts'
 
 export type { ListenerConfig } from './settings/listeners.ts'
 
-export const workingSettings = { ...serverSettings, ...logSettings }
+export const workingSettings = { ...serverSettings, ...logSettings, ...groupSettings }
 
 /** Every broker setting that is accepted, by name. */
 export const brokerSettings: ReadonlyMap<string, Setting> = new Map<string, Setting>(

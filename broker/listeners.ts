@@ -33,7 +33,7 @@ export function advertisedEndpoint(context: RequestContext): Endpoint {
  * `::ffff:127.0.0.1` is how a dual-stack socket shows an IPv4 address; clients want the IPv4 form. `::1` becomes a name,
  * because not every client can take a bare IPv6 address apart from a port.
  */
-function readableAddress(address: string): string {
+export function readableAddress(address: string): string {
   const plain = address.startsWith('::ffff:') ? address.slice(7) : address
   return plain === '::1' ? 'localhost' : plain
 }

@@ -8,6 +8,7 @@
  */
 import { type ApiName, apis } from '../protocol/apis.ts'
 import type { ErrorName } from '../protocol/errors.ts'
+import { GroupMeter } from './group/group-meter.ts'
 
 /** Upper bounds, inclusive, of the latency buckets; one more bucket takes what is slower. */
 export const LATENCY_BOUNDS_MS: readonly number[] = [
@@ -114,6 +115,7 @@ export class Metrics {
   readonly apis: ReadonlyMap<ApiName, ApiMeter> = new Map(
     (Object.keys(apis) as ApiName[]).map(name => [name, new ApiMeter(name)]),
   )
+  readonly groups = new GroupMeter()
   readonly listeners = new Map<string, ListenerMeter>()
   readonly refusedConnections = new Map<string, number>(REFUSAL_REASONS.map(r => [r, 0]))
   private readonly topicMeters = new Map<string, TopicMeter>()

@@ -52,6 +52,8 @@ export class Server {
     this.isStopping = true
     for (const listener of this.listeners) void listener.close()
     for (const connection of this.connections) connection.drain()
+    // Members wait for each other, not for us.
+    this.broker.groups.stop()
     if (this.connections.size === 0) return
     await new Promise<void>(resolve => {
       // Sockets that are not read keep no process alive: the timer must.
@@ -117,6 +119,7 @@ export class Server {
     if (left === 0) this.perAddress.delete(remoteAddress)
     else this.perAddress.set(remoteAddress, left)
     this.broker.metrics.connectionClosed(connection.listener.name)
+    this.broker.groups.disconnected(connection.id)
     if (this.connections.size === 0) this.onDrained?.()
   }
 

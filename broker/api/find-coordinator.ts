@@ -1,34 +1,64 @@
 /**
- * FindCoordinator: there are no coordinators yet, and every key is told so in words.
+ * FindCoordinator: groups are coordinated here, and the offsets topic is made when the first group is looked for. The
+ * answer waits for it, so that the client's next request finds its group.
  *
- * The error is UNSUPPORTED_VERSION, as Kafka answers for a group protocol that is switched off. COORDINATOR_NOT_AVAILABLE
- * would promise that waiting helps: Java consumers would ask forever without a word, transactional producers for a minute.
+ * Transactions and share groups have no coordinators: UNSUPPORTED_VERSION, as Kafka answers for a group protocol that is
+ * switched off. COORDINATOR_NOT_AVAILABLE would promise that waiting helps: transactional producers would ask for a minute.
  */
-import { errorCode } from '../../protocol/errors.ts'
-import { refusal } from '../answer-error.ts'
-import type { Handler } from '../context.ts'
+import type { RequestOf, ResponseInput } from '../../protocol/apis.ts'
+import type { ErrorName } from '../../protocol/errors.ts'
+import { answerError, type ErrorAnswer, NO_ERROR, refusal } from '../answer-error.ts'
+import type { Broker } from '../broker.ts'
+import type { Handler, RequestContext } from '../context.ts'
+import { createOffsetsTopic, OFFSETS_TOPIC } from '../group/offsets-partition.ts'
+import { advertisedEndpoint } from '../listeners.ts'
 
-const WHY: readonly string[] = [
-  'This broker has no consumer groups yet: read partitions directly (assign, --partition).',
-  'This broker has no transactions yet: leave transactional.id unset.',
-  'This broker has no share groups yet.',
-]
+type Response = ResponseInput<'FindCoordinator'>
 
-export const findCoordinator: Handler<'FindCoordinator'> = (_broker, request, context) => {
-  const why = WHY[request.keyType]
-  const [name, message] =
-    why === undefined
-      ? (['INVALID_REQUEST', `Unknown coordinator type ${request.keyType}`] as const)
-      : (['UNSUPPORTED_VERSION', why] as const)
-  const nowhere = { nodeId: -1, host: '', port: -1 }
-  if (context.apiVersion < 4) return { ...nowhere, ...refusal(context, name, message) }
-  if (request.coordinatorKeys.length > 0) context.countError(name)
-  return {
-    coordinators: request.coordinatorKeys.map(key => ({
-      key,
-      ...nowhere,
-      errorCode: errorCode(name),
-      errorMessage: message,
-    })),
+const GROUP = 0
+const WHY_NOT: Readonly<Record<number, string>> = {
+  1: 'This broker has no transactions yet: leave transactional.id unset.',
+  2: 'This broker has no share groups.',
+}
+const NOWHERE = { nodeId: -1, host: '', port: -1 }
+
+export const findCoordinator: Handler<'FindCoordinator'> = (broker, request, context) => {
+  const { keyType } = request
+  if (keyType !== GROUP) {
+    const why = WHY_NOT[keyType]
+    const name: ErrorName = why === undefined ? 'INVALID_REQUEST' : 'UNSUPPORTED_VERSION'
+    const message = why ?? `Unknown coordinator type ${keyType}`
+    return respond(request, context, NOWHERE, refusal(context, name, message))
   }
+  const here = () =>
+    respond(
+      request,
+      context,
+      { nodeId: broker.config.nodeId, ...advertisedEndpoint(context) },
+      NO_ERROR,
+    )
+  if (broker.image.topics.has(OFFSETS_TOPIC)) return here()
+  return makeTopic(broker, context).then(error =>
+    error === null ? here() : respond(request, context, NOWHERE, error),
+  )
+}
+
+async function makeTopic(broker: Broker, context: RequestContext): Promise<ErrorAnswer | null> {
+  try {
+    await createOffsetsTopic(broker.controller, broker.config, broker.logger)
+    await broker.groups.loaded
+    return null
+  } catch (error) {
+    return answerError(broker, context, error)
+  }
+}
+
+function respond(
+  request: RequestOf<'FindCoordinator'>,
+  context: RequestContext,
+  where: { readonly nodeId: number; readonly host: string; readonly port: number },
+  error: ErrorAnswer,
+): Response {
+  if (context.apiVersion < 4) return { ...where, ...error }
+  return { coordinators: request.coordinatorKeys.map(key => ({ key, ...where, ...error })) }
 }

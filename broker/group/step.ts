@@ -6,7 +6,8 @@
  * Rules of the shell:
  *
  *   - All `persist` effects of one step become one batch of `__consumer_offsets`, appended in the same turn.
- *   - The replies of a step that persists leave after that batch is acknowledged; those of other steps at once.
+ *   - Replies leave when all that the group has persisted so far is acknowledged: nobody hears of a state that a crash could
+ *     take back.
  *   - If the batch cannot be appended (too large, disk failed), the replies of the step become errors, and the group gets
  *     `writeFailed` to put right what it had taken for granted.
  *   - `tick` comes when `nextDeadlineMs()` is reached or a little later. That time may be too early, never too late:
@@ -68,6 +69,7 @@ export type RebalanceCause =
   | 'leader rejoined'
   | 'member did not sync'
   | 'topics changed'
+  | 'group too large'
   | 'write failed'
 
 export type GroupEffect =
@@ -112,6 +114,8 @@ export interface Group {
   /** 'consumer' for consumers; '' for a group that only ever stored offsets. */
   readonly protocolType: string
   readonly memberCount: number
+  /** Nobody is in it, and nobody is expected: without offsets it may be forgotten. */
+  readonly isIdle: boolean
 
   step(event: GroupEvent, nowMs: number): readonly GroupEffect[]
   /** When `tick` is due; Infinity for never. */
@@ -128,10 +132,13 @@ export interface Group {
   checkCommit(client: OffsetsClient, nowMs: number): ErrorName | null
   /** Whether offsets may be fetched (asked only where a member id or epoch was given). Null: yes. */
   checkFetch(memberId: string, memberEpoch: number): ErrorName | null
-  /** Whether a member reads this topic: then its offsets are neither deleted nor expired. */
+  /** Whether a member reads this topic: then its offsets may not be deleted. */
   isSubscribedTo(topic: string): boolean
-  /** Since when there have been no members: expiry counts from it (KIP-211); null while there are, or if never known. */
-  readonly emptySinceMs: number | null
+  /**
+   * From when the expiry of an offset counts (KIP-211): its commit, or the moment when the group became empty; null: it
+   * does not expire now.
+   */
+  expiryBase(topic: string, commitTimestampMs: number): number | null
   /** A sentence for a person: what the group is doing or waiting for, and why its last rebalance began. */
   explain(nowMs: number): string
 }

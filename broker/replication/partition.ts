@@ -114,14 +114,22 @@ export class Partition {
    */
   append(records: Buffer, acks: number, nowMs: number): Appended | Promise<Appended> {
     this.assertServing()
-    if (acks === -1 && this.isr.length < this.minInsyncReplicas) {
-      const have = `${this.isr.length} in-sync replica(s) of ${this.minInsyncReplicas}`
-      throw new ProtocolError('NOT_ENOUGH_REPLICAS', `${this} has ${have} (min.insync.replicas)`)
-    }
+    if (acks === -1) this.assertEnoughReplicas()
     if (this.queue !== null || needsAsyncValidation(records, this.policy)) {
       return this.enqueue(Buffer.from(records), nowMs)
     }
     return this.appendValid(validateBatch(records, this.policy, nowMs) as ValidBatch, nowMs)
+  }
+
+  /**
+   * Appends what a coordinator of this broker wrote. It is stored as it is, never recompressed, so always at once; all
+   * else is as for a producer with acks=-1.
+   */
+  appendAsCoordinator(batch: Buffer, nowMs: number): Appended {
+    this.assertServing()
+    this.assertEnoughReplicas()
+    const policy: BatchPolicy = { ...this.policy, compressionType: 'producer' }
+    return this.appendValid(validateBatch(batch, policy, nowMs) as ValidBatch, nowMs)
   }
 
   /** Whether what ends at `endOffset` is acknowledged for these acks; throws when it never will be. */
@@ -208,6 +216,12 @@ export class Partition {
 
   private assertServing(): void {
     if (this.gone !== null) throw this.goneError()
+  }
+
+  private assertEnoughReplicas(): void {
+    if (this.isr.length >= this.minInsyncReplicas) return
+    const have = `${this.isr.length} in-sync replica(s) of ${this.minInsyncReplicas}`
+    throw new ProtocolError('NOT_ENOUGH_REPLICAS', `${this} has ${have} (min.insync.replicas)`)
   }
 
   private goneError(): ProtocolError {

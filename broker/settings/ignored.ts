@@ -84,7 +84,7 @@ const replication: Settings = because('a single broker talks to no other broker 
   'socket.connection.setup.timeout.ms': long(10_000),
 })
 
-const groups: Settings = because('consumer groups arrive in a later step', {
+const groups: Settings = because('the consumer protocol of KIP-848 arrives in a later step', {
   'group.consumer.assignment.interval.ms': int(1000, atLeast(0)),
   'group.consumer.assignors': list(['uniform', 'range']),
   'group.consumer.heartbeat.interval.ms': int(5000, atLeast(1)),
@@ -108,19 +108,7 @@ const groups: Settings = because('consumer groups arrive in a later step', {
     oneOf('consumer', 'classic', 'share', 'streams'),
   ),
   'group.coordinator.threads': int(4, atLeast(1)),
-  'group.initial.rebalance.delay.ms': int(3000),
-  'group.max.session.timeout.ms': int(1_800_000),
-  'group.max.size': int(INT32_MAX, atLeast(1)),
-  'group.min.session.timeout.ms': int(6000),
-  'offset.metadata.max.bytes': int(4096),
-  'offsets.commit.timeout.ms': int(5000, atLeast(1)),
-  'offsets.load.buffer.size': int(5_242_880, atLeast(1)),
-  'offsets.retention.check.interval.ms': long(600_000, atLeast(1)),
-  'offsets.retention.minutes': int(10_080, atLeast(1)),
   'offsets.topic.compression.codec': int(0),
-  'offsets.topic.num.partitions': int(50, atLeast(1)),
-  'offsets.topic.replication.factor': short(3, atLeast(1)),
-  'offsets.topic.segment.bytes': int(104_857_600, atLeast(1)),
 })
 
 const transactions: Settings = because('transactions arrive in a later step', {

@@ -271,7 +271,7 @@ const sized = (size: number) => {
 
 const unreadable: readonly [string, Buffer, RegExp][] = [
   ['an API that nobody knows', header(999, 0), /API key 999/],
-  ['an API of Kafka that is not served', header(11, 5), /API key 11/],
+  ['an API of Kafka that is not served', header(76, 1), /API key 76/],
   ['a version below the served ones', header(0, 2), /Produce version 2.*3 to 13/],
   ['a version above the served ones', header(3, 14), /Metadata version 14.*0 to 13/],
   ['a body that ends too early', header(3, 9), /Metadata v9.*cannot be read/],

@@ -10,19 +10,7 @@ export interface Difference {
 
 /** APIs of Kafka 4.3.1 that are not advertised, by the work that will bring them. */
 const NOT_SERVED: { readonly [reason: string]: readonly string[] } = {
-  'consumer groups and their coordinator': [
-    'OffsetCommit',
-    'OffsetFetch',
-    'JoinGroup',
-    'Heartbeat',
-    'LeaveGroup',
-    'SyncGroup',
-    'DescribeGroups',
-    'DeleteGroups',
-    'OffsetDelete',
-    'ConsumerGroupHeartbeat',
-    'ConsumerGroupDescribe',
-  ],
+  'consumer groups of KIP-848': ['ConsumerGroupHeartbeat', 'ConsumerGroupDescribe'],
   'transactions and their coordinator': [
     'AddPartitionsToTxn',
     'AddOffsetsToTxn',

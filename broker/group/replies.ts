@@ -1,0 +1,74 @@
+/** The answers of a classic group to the four requests of its protocol. */
+import { type ErrorName, errorCode } from '../../protocol/errors.ts'
+import type { Waiting } from './members.ts'
+import type { GroupEffect, Ticket } from './step.ts'
+
+/** Before version 7 a protocol name cannot be null. */
+const noProtocol = (apiVersion: number) => (apiVersion >= 7 ? null : '')
+
+/** A JoinGroup answer that says no. */
+export function joinFailure(apiVersion: number, memberId: string, error: ErrorName) {
+  return {
+    errorCode: errorCode(error),
+    generationId: -1,
+    protocolName: noProtocol(apiVersion),
+    leader: '',
+    memberId,
+    members: [],
+  }
+}
+
+export function joinRefusal(waiting: Waiting, memberId: string, error: ErrorName): GroupEffect {
+  const { ticket, apiVersion } = waiting
+  return { kind: 'reply', ticket, response: joinFailure(apiVersion, memberId, error) }
+}
+
+export function syncRefusal(ticket: Ticket, error: ErrorName): GroupEffect {
+  return {
+    kind: 'reply',
+    ticket,
+    response: { errorCode: errorCode(error), assignment: Buffer.alloc(0) },
+  }
+}
+
+export function heartbeatReply(ticket: Ticket, error: ErrorName): GroupEffect {
+  return { kind: 'reply', ticket, response: { errorCode: errorCode(error) } }
+}
+
+export interface Left {
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly error: ErrorName
+}
+
+/** Before version 3 there is one member, and its error is that of the request. */
+export function leaveReply({ ticket, apiVersion }: Waiting, left: readonly Left[]): GroupEffect {
+  if (apiVersion < 3) {
+    return { kind: 'reply', ticket, response: { errorCode: errorCode(left[0]!.error) } }
+  }
+  const members = left.map(({ memberId, groupInstanceId, error }) => ({
+    memberId,
+    groupInstanceId,
+    errorCode: errorCode(error),
+  }))
+  return { kind: 'reply', ticket, response: { errorCode: 0, members } }
+}
+
+/** What a member hears when the offsets topic could not be written: as Kafka says it. */
+export function groupError(error: ErrorName): ErrorName {
+  switch (error) {
+    case 'UNKNOWN_TOPIC_OR_PARTITION':
+    case 'NOT_ENOUGH_REPLICAS':
+    case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
+    case 'REQUEST_TIMED_OUT':
+      return 'COORDINATOR_NOT_AVAILABLE'
+    case 'NOT_LEADER_OR_FOLLOWER':
+    case 'KAFKA_STORAGE_ERROR':
+      return 'NOT_COORDINATOR'
+    case 'MESSAGE_TOO_LARGE':
+    case 'RECORD_LIST_TOO_LARGE':
+      return 'UNKNOWN_SERVER_ERROR'
+    default:
+      return error
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * The settings of classic groups and of committed offsets that have an effect. Names, types and ranges are Kafka's, and
+ * so are the defaults but for `group.initial.rebalance.delay.ms`, which is what Kafka's shipped properties say.
+ * `group.drop.on.disconnect.ms` is ours.
+ */
+import { atLeast, int, long, short } from '../../segment-store/setting.ts'
+
+const INT32_MAX = 2_147_483_647
+
+export const groupSettings = {
+  'group.drop.on.disconnect.ms': int(
+    -1,
+    atLeast(-1),
+    'A member whose connection closed without LeaveGroup is dropped after this long unless it comes back; -1 waits for its session timeout, as Kafka does.',
+  ),
+  'group.initial.rebalance.delay.ms': int(
+    0,
+    null,
+    'How long an empty classic group waits for more members before its first generation begins.',
+  ),
+  'group.max.session.timeout.ms': int(
+    1_800_000,
+    null,
+    'The longest session timeout that a member of a classic group may ask for.',
+  ),
+  'group.max.size': int(INT32_MAX, atLeast(1), 'The most members that a classic group may have.'),
+  'group.min.session.timeout.ms': int(
+    6000,
+    null,
+    'The shortest session timeout that a member of a classic group may ask for.',
+  ),
+  'offset.metadata.max.bytes': int(
+    4096,
+    null,
+    'The longest text that may be committed with an offset.',
+  ),
+  'offsets.commit.timeout.ms': int(
+    5000,
+    atLeast(1),
+    'How long a change of a group may wait until the offsets topic has acknowledged it.',
+  ),
+  'offsets.load.buffer.size': int(
+    5_242_880,
+    atLeast(1),
+    'How much of the offsets topic is read at a time when groups are loaded.',
+  ),
+  'offsets.retention.check.interval.ms': long(
+    600_000,
+    atLeast(1),
+    'How often it is looked for committed offsets that have expired.',
+  ),
+  'offsets.retention.minutes': int(
+    10_080,
+    atLeast(1),
+    'How long committed offsets are kept once nobody in the group reads the topic (KIP-211).',
+  ),
+  'offsets.topic.num.partitions': int(
+    50,
+    atLeast(1),
+    'How many partitions the offsets topic gets when it is created; not to be changed afterwards.',
+  ),
+  'offsets.topic.replication.factor': short(
+    3,
+    atLeast(1),
+    'How many replicas the offsets topic gets when it is created. A broker without a cluster makes 1 unless this is set.',
+  ),
+  'offsets.topic.segment.bytes': int(
+    104_857_600,
+    atLeast(1),
+    'The segment size of the offsets topic when it is created.',
+  ),
+}
