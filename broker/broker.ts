@@ -24,6 +24,7 @@ import type { MetadataStore } from './metadata/store.ts'
 import type { Metrics, PartitionFigures } from './metrics.ts'
 import { ProducerIds } from './producer-ids.ts'
 import { ReplicaManager } from './replication/replica-manager.ts'
+import { Scrubber } from './scrubber.ts'
 
 export interface BrokerOptions {
   readonly config: BrokerConfig
@@ -48,6 +49,7 @@ export class Broker {
   readonly fetchSessions: FetchSessions
   readonly maintenance: LogMaintenance
   readonly groups: GroupCoordinator
+  private readonly scrubber: Scrubber
   private readonly disk: Disk
   private readonly startedAtMs: number
   private readonly version: string
@@ -92,6 +94,13 @@ export class Broker {
       logger,
       meter: metrics.groups,
       replicas: this.replicas,
+    })
+    this.scrubber = new Scrubber({
+      clock: io.clock,
+      disk: options.disk,
+      logger,
+      bytesPerSecond: config.logScrubBytesPerSecond,
+      directories: () => Array.from(this.replicas.all(), ({ log }) => log.directory),
     })
     this.controller = new Controller({
       store,
@@ -141,6 +150,7 @@ export class Broker {
   async stop(): Promise<void> {
     this.checkpointTimer?.cancel()
     this.groups.stop()
+    this.scrubber.stop()
     this.controller.stop()
     await this.maintenance.stop()
     await this.replicas.close()
@@ -162,6 +172,7 @@ export class Broker {
     this.observe()
     this.checkpointLater()
     this.maintenance.start()
+    this.scrubber.start()
   }
 
   private *logs(): Iterable<Log> {
@@ -200,6 +211,8 @@ export class Broker {
       cluster: () => this.clusterFigures(),
       partitions: () => this.partitionFigures(),
       slowDisk: () => this.disk.slowdowns,
+      damagedBatches: () => this.damagedBatches(),
+      scrub: () => this.scrubber,
       budget: () => this.budget,
       fetchSessions: () => ({
         sessions: this.fetchSessions.count,
@@ -225,6 +238,12 @@ export class Broker {
       partitions: count,
       offlinePartitions: offline,
     }
+  }
+
+  private damagedBatches(): number {
+    let count = 0
+    for (const { log } of this.replicas.all()) count += log.damage.count
+    return count
   }
 
   private *partitionFigures(): Iterable<PartitionFigures> {

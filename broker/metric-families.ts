@@ -366,6 +366,30 @@ const ownFamilies: readonly MetricFamily[] = [
     'Times that the disk kept writes waiting, so that they left the event loop for a while.',
     s => s.slowDisk(),
   ),
+  sourceFamily(
+    'ottla_damaged_batches_total',
+    'counter',
+    'Places in logs of which a read found that they are not what was written.',
+    s => s.damagedBatches(),
+  ),
+  sourceFamily(
+    'ottla_scrub_bytes_total',
+    'counter',
+    'Bytes of logs checked in the background (log.scrub.bytes.per.second).',
+    s => s.scrub().bytes,
+  ),
+  sourceFamily(
+    'ottla_scrub_problems_total',
+    'counter',
+    'Damaged places found in the background; each has a line in the log.',
+    s => s.scrub().problems,
+  ),
+  sourceFamily(
+    'ottla_scrub_rounds_total',
+    'counter',
+    'Times that all logs were checked in the background from end to end.',
+    s => s.scrub().rounds,
+  ),
   {
     name: 'ottla_event_loop_lag_seconds',
     type: 'gauge',

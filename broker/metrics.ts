@@ -99,6 +99,10 @@ export interface MetricsSources {
   partitions(): Iterable<PartitionFigures>
   /** Times that the disk became slow (segment-store/disk-pace.ts). */
   slowDisk(): number
+  /** Places in logs that reads found damaged. */
+  damagedBatches(): number
+  /** What the scrubber has done. */
+  scrub(): { readonly bytes: number; readonly problems: number; readonly rounds: number }
   budget(): { readonly used: number; readonly limit: number }
   fetchSessions(): {
     readonly sessions: number

@@ -14,8 +14,11 @@ import { ProtocolError } from '../protocol/errors.ts'
 import * as batches from '../protocol/record-batch.ts'
 import { decodeBatch } from '../protocol/records.ts'
 import { walkBatches } from './batch-walker.ts'
+import { impossible, ReadDamage } from './read-damage.ts'
 import type { Segment } from './segment.ts'
 import type { AbortedTransaction } from './txn-index.ts'
+
+export { ReadDamage }
 
 /** Bytes needed to know which offsets a batch holds, and where it ends. */
 const BYTES_TO_LAST_OFFSET = batches.LAST_OFFSET_DELTA + 4
@@ -61,6 +64,7 @@ export interface ReadableLog {
   readonly buffers: BufferPool
   readonly overReadBytes: number
   readonly name: string
+  readonly damage: ReadDamage
 }
 
 const NOTHING: readonly Buffer[] = []
@@ -151,6 +155,8 @@ class SegmentRead {
   private limit = 0
   /** The limit is where `bound` begins; otherwise the answer is cut by looking at batches. */
   private isLimitExact = false
+  /** The position came from the index, which may not be this segment's. */
+  private isFromIndex = false
 
   constructor(log: ReadableLog, request: ReadRequest, bound: number, segment: Segment) {
     this.log = log
@@ -174,6 +180,7 @@ class SegmentRead {
     if (exact !== -1) return this.readFrom(exact, request.maxBytes)
     const before = segment.positionBefore(request.offset)
     const over = request.maxBytes < SYNC_READ_BYTES ? this.log.overReadBytes : 0
+    this.isFromIndex = before > 0 && !segment.isActive
     return this.readFrom(before, request.maxBytes + over)
   }
 
@@ -192,14 +199,16 @@ class SegmentRead {
   private readFrom(position: number, wanted: number): LogSlice | Promise<LogSlice> {
     const { segment, log } = this
     const length = Math.min(Math.max(wanted, BYTES_TO_LAST_OFFSET), this.limit - position)
-    if (length < BYTES_TO_LAST_OFFSET) return this.nextSegment()
+    if (length < BYTES_TO_LAST_OFFSET) {
+      return this.isFromIndex ? this.withoutIndex(null) : this.nextSegment()
+    }
     const buffer = log.buffers.acquire(length)
     const into = buffer.subarray(0, length)
     const isHot =
       length <= SYNC_READ_BYTES + log.overReadBytes &&
       segment.isActive &&
       position + HOT_TAIL_BYTES >= segment.writtenSize
-    if (isHot) return this.evaluate(buffer, segment.file.readSync(position, into), position)
+    if (isHot) return this.evaluate(buffer, segment.file.readSync(position, into), position, true)
     return segment.use(() => this.readInPool(buffer, into, position))
   }
 
@@ -211,58 +220,113 @@ class SegmentRead {
       this.log.buffers.release(buffer)
       throw error
     }
-    return await this.evaluate(buffer, filled, position)
+    const isTail = this.segment.isActive && position + HOT_TAIL_BYTES >= this.segment.writtenSize
+    return await this.evaluate(buffer, filled, position, isTail)
   }
 
-  /** Finds the wanted batch among the `filled` bytes that stand at `position` in the file, and cuts the answer. */
-  private evaluate(buffer: Buffer, filled: number, position: number): LogSlice | Promise<LogSlice> {
-    const { request } = this
+  /**
+   * Finds the wanted batch among the `filled` bytes that stand at `position` in the file, and cuts the answer. Bytes that
+   * were not written a moment ago are looked at more closely: disks forget.
+   */
+  private evaluate(
+    buffer: Buffer,
+    filled: number,
+    position: number,
+    isRecent: boolean,
+  ): LogSlice | Promise<LogSlice> {
+    const { request, segment, log } = this
+    if (this.isFromIndex && this.isIndexWrong(buffer, filled)) return this.withoutIndex(buffer)
+    this.isFromIndex = false
     let at = 0
+    let due = segment.baseOffset
     while (at + BYTES_TO_LAST_OFFSET <= filled && batches.lastOffset(buffer, at) < request.offset) {
-      at += this.checkedSize(buffer, at, position)
+      const size = this.checkedSize(buffer, at, position, due)
+      due = batches.lastOffset(buffer, at) + 1
+      at += size
     }
     if (at + BYTES_TO_LAST_OFFSET > filled) {
-      this.log.buffers.release(buffer)
+      log.buffers.release(buffer)
       // Nothing was found in what the file had: it was truncated under this read.
       if (filled < BYTES_TO_LAST_OFFSET) return empty(request)
-      return this.readFrom(position + at, request.maxBytes + this.log.overReadBytes)
+      return this.readFrom(position + at, request.maxBytes + log.overReadBytes)
     }
-    const first = this.checkedSize(buffer, at, position)
+    const first = this.checkedSize(buffer, at, position, due)
     const isTooLarge = first > request.maxBytes && !request.minOneBatch
     if (isTooLarge || batches.lastOffset(buffer, at) >= this.bound) {
-      this.log.buffers.release(buffer)
+      this.mustEndInSegment(buffer, at, position)
+      log.buffers.release(buffer)
       return empty(request)
     }
     if (at + first > filled) {
-      this.log.buffers.release(buffer)
+      if (position + at + first > segment.writtenSize) {
+        throw this.damaged(buffer, position + at, `batch of ${first} bytes, more than there are`)
+      }
+      log.buffers.release(buffer)
       if (position + at + first > this.limit) return empty(request)
       return this.readFrom(position + at, Math.max(first, request.maxBytes))
     }
     let end = Math.min(filled, at + Math.max(first, request.maxBytes))
+    if (!isRecent) end = this.cutAtDamage(buffer, at, end, position)
     if (!this.isLimitExact) end = this.cutAtBound(buffer, at, end, position)
     const aborted = request.committed ? this.abortedBefore(position + end) : null
-    return new PooledSlice(this.log.buffers, buffer, at, end, aborted)
+    return new PooledSlice(log.buffers, buffer, at, end, aborted)
+  }
+
+  /** An index entry stands for a batch at or before the wanted one: anything else there, and it is not our index. */
+  private isIndexWrong(buffer: Buffer, filled: number): boolean {
+    if (filled < BYTES_TO_LAST_OFFSET) return false
+    if (impossible(buffer, 0, this.segment.baseOffset) !== null) return true
+    return batches.baseOffset(buffer, 0) > this.request.offset
+  }
+
+  /** Once for each segment: makes new indexes from the batches and reads again. */
+  private async withoutIndex(buffer: Buffer | null): Promise<LogSlice> {
+    const { log, segment, request } = this
+    if (buffer !== null) log.buffers.release(buffer)
+    const isNew = await segment.use(() => segment.remakeIndexes())
+    this.isFromIndex = false
+    if (isNew) log.damage.noteIndex(`${segment.path}.index`)
+    return isNew ? readLog(log, request) : this.readFrom(0, request.maxBytes)
+  }
+
+  /** Bytes in front of the first damaged batch may be answered; if that is the wanted one, nothing. */
+  private cutAtDamage(buffer: Buffer, start: number, end: number, position: number): number {
+    const found = this.log.damage.find(buffer, start, end)
+    if (found === null) return end
+    if (found.at === start) throw this.damaged(buffer, position + start, found.problem)
+    this.damaged(null, position + found.at, found.problem)
+    return found.at
+  }
+
+  /** A batch that goes beyond its segment's end is none: its offset, which no checksum covers, is not what it was. */
+  private mustEndInSegment(buffer: Buffer, at: number, position: number): void {
+    const last = batches.lastOffset(buffer, at)
+    const { endOffset, isActive } = this.segment
+    if (isActive || last < endOffset) return
+    const problem = `last offset ${last} in a segment that ends before ${endOffset}`
+    throw this.damaged(buffer, position + at, problem)
+  }
+
+  private damaged(buffer: Buffer | null, position: number, problem: string): ProtocolError {
+    if (buffer !== null) this.log.buffers.release(buffer)
+    return this.log.damage.report(this.log.name, `${this.segment.path}.log`, position, problem)
   }
 
   private cutAtBound(buffer: Buffer, start: number, end: number, position: number): number {
     let at = start
     while (at + BYTES_TO_LAST_OFFSET <= end) {
       if (batches.lastOffset(buffer, at) >= this.bound) return at
-      at += this.checkedSize(buffer, at, position)
+      at += this.checkedSize(buffer, at, position, 0)
     }
     // A last batch that is cut, but of which enough was seen, may stay. Of less than that nothing is known.
     return Math.min(at, end)
   }
 
   /** Size of a batch that lies in a file: never trusted to be possible. */
-  private checkedSize(buffer: Buffer, at: number, position: number): number {
-    const size = batches.sizeInBytes(buffer, at)
-    if (size >= batches.RECORD_BATCH_OVERHEAD) return size
-    this.log.buffers.release(buffer)
-    throw new ProtocolError(
-      'CORRUPT_MESSAGE',
-      `${this.log.name}: batch of ${size} bytes at ${position + at} in ${this.segment.path}.log`,
-    )
+  private checkedSize(buffer: Buffer, at: number, position: number, due: number): number {
+    const problem = impossible(buffer, at, due)
+    if (problem !== null) throw this.damaged(buffer, position + at, problem)
+    return batches.sizeInBytes(buffer, at)
   }
 
   /** The offset lies in a gap (compaction removed what was there): the answer is in the next segment. */

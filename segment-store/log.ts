@@ -65,6 +65,7 @@ export class Log implements reader.ReadableLog, LogParts {
   readonly directory: string
   readonly name: string
   readonly buffers: BufferPool
+  readonly damage: reader.ReadDamage
   logStartOffset: number
   logEndOffset: number
   /** Set by whoever knows; checkpointed by the log directory. -1: the written offset. */
@@ -96,6 +97,7 @@ export class Log implements reader.ReadableLog, LogParts {
     this.directory = options.directory
     this.name = options.directory.slice(options.directory.lastIndexOf('/') + 1)
     this.buffers = options.buffers
+    this.damage = new reader.ReadDamage(options.log)
     this.disk = options.disk
     this.staging = options.staging
     this.storeLog = options.log

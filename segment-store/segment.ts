@@ -81,6 +81,7 @@ export class Segment {
   private config: SegmentConfig
   private openFile: File | null = null
   private loading: Promise<void> | null = null
+  private remaking: Promise<void> | 'done' | null = null
   /** Readers at work: the file stays open and the indexes in memory as long as there are any. */
   private users = 0
   private isClosing = false
@@ -342,6 +343,27 @@ export class Segment {
     await walkBatches(this.file, 0, this.writtenSize, options, (buffer, at, position) => {
       this.noteBatch(buffer, at, position)
     })
+  }
+
+  /** Makes indexes from the batches in place of some that proved to be another file's. False: that was done before. */
+  async remakeIndexes(): Promise<boolean> {
+    if (this.remaking === 'done') return false
+    this.remaking ??= this.remake()
+    await this.remaking
+    return true
+  }
+
+  private async remake(): Promise<void> {
+    const directory = this.path.slice(0, this.path.lastIndexOf('/'))
+    const place = { disk: this.disk, directory, staging: this.staging }
+    const fresh = new Segment(place, this.config, this.baseOffset, this.size, this.createdMs)
+    fresh.openFile = this.openFile
+    await fresh.rebuildIndexes()
+    fresh.seal()
+    const { offsetIndex, timeIndex, greatestTimestamp, offsetOfGreatest } = fresh
+    Object.assign(this, { offsetIndex, timeIndex, greatestTimestamp, offsetOfGreatest })
+    this.remaking = 'done'
+    await this.saveIndexes(false)
   }
 
   /** `note` for a batch that lies in a buffer. */

@@ -124,6 +124,11 @@ export const logSettings = {
     atLeast(1),
     'The default of the topic setting segment.ms, in milliseconds; goes before log.roll.hours.',
   ),
+  'log.scrub.bytes.per.second': long(
+    0,
+    atLeast(0),
+    'How fast stored logs are read in the background and checked for damage; 0: not at all. A setting of our own.',
+  ),
   'log.segment.bytes': defaultOf('segment.bytes', t['segment.bytes']),
   'log.segment.delete.delay.ms': defaultOf('file.delete.delay.ms', t['file.delete.delay.ms']),
   'message.max.bytes': defaultOf('max.message.bytes', t['max.message.bytes']),

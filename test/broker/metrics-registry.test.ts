@@ -51,6 +51,8 @@ function sources(partitions: readonly PartitionFigures[]): MetricsSources {
     }),
     partitions: () => partitions,
     slowDisk: () => 3,
+    damagedBatches: () => 2,
+    scrub: () => ({ bytes: 1000, problems: 1, rounds: 4 }),
     budget: () => ({ used: 100, limit: 1000 }),
     fetchSessions: () => ({ sessions: 3, partitions: 7, evictions: 2 }),
   }
