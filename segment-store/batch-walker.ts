@@ -21,12 +21,16 @@ import {
 import type { File } from './disk.ts'
 
 const WINDOW_BYTES = 256 * 1024
+/** Reading ahead pays with larger pieces: each costs a way through the thread pool. */
+const AHEAD_WINDOW_BYTES = 512 * 1024
 
 export interface WalkOptions {
   /** Also check each batch's checksum, which reads every byte. */
   readonly checkCrc: boolean
   /** No batch may begin below this offset. */
   readonly firstOffset: number
+  /** Read the file while batches are looked at: for whoever walks much of it. */
+  readonly readAhead?: boolean
   /** Hears of a wrong checksum, and the walk goes on behind that batch; without it the walk stops there. */
   readonly onBadCrc?: (position: number, damage: string) => void
 }
@@ -54,11 +58,10 @@ export async function walkBatches(
   options: WalkOptions,
   visit: BatchVisitor,
 ): Promise<WalkEnd> {
-  const window = new Window(
-    file,
-    to,
-    Math.max(RECORD_BATCH_OVERHEAD, Math.min(WINDOW_BYTES, to - from)),
-  )
+  const { readAhead = false } = options
+  const most = readAhead ? AHEAD_WINDOW_BYTES : WINDOW_BYTES
+  const windowBytes = Math.max(2 * RECORD_BATCH_OVERHEAD, Math.min(most, to - from))
+  const window = new Window(file, to, windowBytes, readAhead)
   let position = from
   let nextOffset = options.firstOffset
   const stop = (damage: string | null): WalkEnd => ({ position, nextOffset, damage })
@@ -67,14 +70,15 @@ export async function walkBatches(
       await window.moveTo(position)
       if (!window.holds(position, RECORD_BATCH_OVERHEAD)) return stop('header cut short')
     }
-    const { buffer } = window
-    let at = position - window.start
+    let { buffer } = window
+    let at = window.index(position)
     const wrong = batchDamage(buffer, at, to - position, nextOffset)
     if (wrong !== null) return stop(wrong)
     const size = LOG_OVERHEAD + batchLength(buffer, at)
     if ((options.checkCrc || isControl(buffer, at)) && !window.holds(position, size)) {
       await window.moveTo(position)
-      at = 0
+      buffer = window.buffer
+      at = window.index(position)
     }
     if (options.checkCrc) {
       const stored = crc(buffer, at)
@@ -91,7 +95,8 @@ export async function walkBatches(
         continue
       }
       if (!window.holds(position, RECORD_BATCH_OVERHEAD)) await window.moveTo(position)
-      at = position - window.start
+      buffer = window.buffer
+      at = window.index(position)
     }
     if (visit(buffer, at, position) === false) return stop(null)
     nextOffset = lastOffset(buffer, at) + 1
@@ -126,33 +131,82 @@ async function crcOfLargeBatch(window: Window, position: number, size: number): 
     await window.moveTo(next)
     const count = Math.min(window.filled, end - next)
     if (count === 0) return -1
-    sum = crc32c(window.buffer, 0, count, sum)
+    const at = window.index(next)
+    sum = crc32c(window.buffer, at, at + count, sum)
     next += count
   }
   return sum
 }
 
-/** The part of the file that is in memory. */
+/**
+ * The part of the file that is in memory. With `readAhead` the next part is being read meanwhile, into a second buffer
+ * that has room in front for the batch that the two share:
+ *
+ *   buffer:  │ … │ filled from `start` on │        other:  │ room for the rest │ being read │
+ *                                  └── rest of it, copied when it becomes the window ──┘
+ */
 class Window {
-  readonly buffer: Buffer
+  buffer: Buffer
   start = 0
   filled = 0
+  private first = 0
+  private other: Buffer | null = null
+  private ahead: Promise<number> | null = null
   private readonly file: File
   private readonly end: number
+  private readonly room: number
+  private readonly isReadingAhead: boolean
 
-  constructor(file: File, end: number, size: number) {
+  constructor(file: File, end: number, size: number, readAhead: boolean) {
     this.file = file
     this.end = end
-    this.buffer = Buffer.allocUnsafe(size)
+    this.isReadingAhead = readAhead
+    this.room = readAhead ? size >>> 1 : 0
+    this.buffer = Buffer.allocUnsafe(this.room + size)
   }
 
   holds(position: number, length: number): boolean {
     return position >= this.start && position + length <= this.start + this.filled
   }
 
+  /** Where in `buffer` the file's byte at `position` is. */
+  index(position: number): number {
+    return this.first + position - this.start
+  }
+
   async moveTo(position: number): Promise<void> {
-    const length = Math.min(this.buffer.length, Math.max(0, this.end - position))
+    const known = this.start + this.filled
+    const rest = known - position
+    if (this.ahead === null || position < this.start || rest < 0 || rest > this.room) {
+      await this.readAt(position)
+    } else {
+      const count = await this.ahead
+      this.buffer.copy(this.other!, this.room - rest, this.index(position), this.index(known))
+      ;[this.buffer, this.other] = [this.other!, this.buffer]
+      this.first = this.room - rest
+      this.start = position
+      this.filled = rest + count
+    }
+    this.ahead = null
+    const next = this.start + this.filled
+    if (!this.isReadingAhead || next >= this.end) return
+    this.other ??= Buffer.allocUnsafe(this.buffer.length)
+    const length = Math.min(this.other.length - this.room, this.end - next)
+    this.ahead = this.file.read(next, this.other.subarray(this.room, this.room + length))
+    // Whoever comes to these bytes hears of it; a walk that ends before them does not need to.
+    this.ahead.catch(() => {})
+  }
+
+  private async readAt(position: number): Promise<void> {
+    const length = Math.min(this.buffer.length - this.room, Math.max(0, this.end - position))
+    // The other buffer must not be read into while it becomes this one.
+    await this.ahead?.catch(() => {})
     this.start = position
-    this.filled = await this.file.read(position, this.buffer.subarray(0, length))
+    this.first = this.room
+    this.filled = 0
+    this.filled = await this.file.read(
+      position,
+      this.buffer.subarray(this.first, this.first + length),
+    )
   }
 }

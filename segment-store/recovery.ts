@@ -216,7 +216,7 @@ class Opening {
     await this.refuseOldFormat(segment)
     await segment.openForRecovery()
     segment.txnIndex.truncateTo(segment.baseOffset)
-    const options = { checkCrc: true, firstOffset: segment.baseOffset }
+    const options = { checkCrc: true, firstOffset: segment.baseOffset, readAhead: true }
     const visit = (buffer: Buffer, at: number, position: number) => {
       segment.noteBatch(buffer, at, position)
       const epoch = batches.leaderEpoch(buffer, at)
