@@ -264,6 +264,7 @@ export class LogDirectory {
       deletedFiles: this.deletedFiles,
       producerIdExpirationMs,
       nowMs: io.clock.nowMs(),
+      monotonicMs: () => io.clock.monotonicMs(),
       wasCleanShutdown: isNew || this.wasCleanShutdown,
       recoveryPoint: this.checkpointed(RECOVERY_POINTS, name) ?? 0,
       logStartOffset: this.checkpointed(LOG_START_OFFSETS, name) ?? 0,

@@ -34,6 +34,8 @@ export interface LogOptions {
   readonly deletedFiles?: DeletedFiles
   readonly producerIdExpirationMs: number
   readonly nowMs: number
+  /** For telling how far a long recovery has come; without it that is not told. */
+  readonly monotonicMs?: () => number
   readonly wasCleanShutdown: boolean
   /** Below it everything is known to be on the medium. */
   readonly recoveryPoint: number

@@ -45,6 +45,10 @@ interface Inventory {
   readonly snapshots: number[]
 }
 
+/** How often a long recovery says how far it has come, and after how many bytes it looks at the clock. */
+const PROGRESS_EVERY_MS = 5_000
+const PROGRESS_STEP_BYTES = 8 * 1024 * 1024
+
 const FILE_NAME = /^(\d{20})\.(log|index|timeindex|txnindex|snapshot)$/
 
 export async function openLog(options: LogOptions): Promise<OpenedLog> {
@@ -195,9 +199,11 @@ class Opening {
     const bytesBefore = this.segments.reduce((sum, segment) => sum + segment.size, 0)
     let damage: string | null = null
     let checkedBytes = 0
+    const total = this.segments.slice(first).reduce((sum, segment) => sum + segment.size, 0)
+    const progress = this.progressOf(total)
     for (let i = first; i < this.segments.length; i++) {
       const segment = this.segments[i]!
-      const end = await this.recoverSegment(segment)
+      const end = await this.recoverSegment(segment, position => progress(checkedBytes + position))
       checkedBytes += end.position
       damage = end.damage
       if (damage === null) continue
@@ -211,13 +217,33 @@ class Opening {
       this.log?.info('log recovered, damaged tail cut', { ...fields, damage, bytesBefore, bytes })
   }
 
+  /** To be told how many of the log's bytes are checked; says so in the log every few seconds. */
+  private progressOf(totalBytes: number): (checkedBytes: number) => void {
+    const { monotonicMs, directory } = this.options
+    if (monotonicMs === undefined || this.log === undefined) return () => {}
+    let saidMs = monotonicMs()
+    let lookAt = PROGRESS_STEP_BYTES
+    return checkedBytes => {
+      if (checkedBytes < lookAt) return
+      lookAt = checkedBytes + PROGRESS_STEP_BYTES
+      const nowMs = monotonicMs()
+      if (nowMs - saidMs < PROGRESS_EVERY_MS) return
+      saidMs = nowMs
+      this.log?.info('log is being recovered', { directory, checkedBytes, totalBytes })
+    }
+  }
+
   /** Checks every batch, rebuilds what is derived from them, and cuts the file in front of the first bad one. */
-  private async recoverSegment(segment: Segment): Promise<WalkEnd> {
+  private async recoverSegment(
+    segment: Segment,
+    progress: (position: number) => void,
+  ): Promise<WalkEnd> {
     await this.refuseOldFormat(segment)
     await segment.openForRecovery()
     segment.txnIndex.truncateTo(segment.baseOffset)
     const options = { checkCrc: true, firstOffset: segment.baseOffset, readAhead: true }
     const visit = (buffer: Buffer, at: number, position: number) => {
+      progress(position)
       segment.noteBatch(buffer, at, position)
       const epoch = batches.leaderEpoch(buffer, at)
       if (epoch > this.epochs.latest && this.epochs.assign(epoch, batches.baseOffset(buffer, at))) {

@@ -231,3 +231,76 @@ test('a batch larger than what recovery holds of a file is checked in full', asy
     assert.deepEqual([log.logEndOffset, log.sizeBytes], [1, first], `byte ${at} of ${size}`)
   }
 })
+
+test('a long recovery says every few seconds how far it has come', async () => {
+  const disk = new MemoryDisk()
+  const large = config({ segmentBytes: 16 * 1024 * 1024 })
+  const opened = await openLog(disk, DIRECTORY, { config: large })
+  for (let i = 0; i < 50; i++) appendNow(opened, batch(1, { valueBytes: 1_000_000 }))
+  const killed = disk.snapshot()
+  let nowMs = 0
+  const monotonicMs = () => {
+    nowMs += 3000
+    return nowMs
+  }
+  const after = await openLog(killed, DIRECTORY, {
+    config: large,
+    wasCleanShutdown: false,
+    monotonicMs,
+  })
+  const told = after.events.filter(({ event }) => event === 'log is being recovered')
+  assert.equal(told.length, 2)
+  const { sizeBytes } = after.log
+  for (const [i, { fields }] of told.entries()) {
+    assert.equal(fields['directory'], DIRECTORY)
+    assert.equal(fields['totalBytes'], sizeBytes)
+    const checked = fields['checkedBytes'] as number
+    assert(checked > 15e6 * (i + 1) && checked < sizeBytes)
+  }
+  const quick = await openLog(disk.snapshot(), DIRECTORY, {
+    config: large,
+    wasCleanShutdown: false,
+    monotonicMs: () => 0,
+  })
+  assert(!quick.events.some(({ event }) => event === 'log is being recovered'))
+})
+
+test('a clean start reads nothing of any segment but the newest', async () => {
+  const disk = new CountingDisk()
+  await (await filled(disk)).log.close()
+  disk.logBytesRead = 0
+  const { log } = await openLog(disk, DIRECTORY, { config: small })
+  const active = log.segments.at(-1)!
+  assert(log.segments.length > 3)
+  assert(disk.logBytesRead <= active.size + 61, `${disk.logBytesRead} bytes read`)
+})
+
+test('a snapshot or an index of another log in the place of ours loses no record', async () => {
+  const disk = new MemoryDisk()
+  const { log } = await filled(disk)
+  const producers = log.activeProducers()
+  await log.close()
+  const other = new MemoryDisk()
+  const foreign = await openLog(other, DIRECTORY, { config: config({ indexIntervalBytes: 100 }) })
+  for (let i = 0; i < 90; i++) {
+    const producer = { producerId: 70, producerEpoch: 1, baseSequence: i * 5 }
+    appendNow(foreign, batch(5, { ...producer, timestamp: NOW + i }), 0)
+  }
+  await foreign.log.close()
+  const ofKind = async (kind: string) => {
+    const name = (await other.list(DIRECTORY)).find(entry => entry.name.endsWith(kind))!.name
+    return (await other.readFile(`${DIRECTORY}/${name}`))!
+  }
+  for (const name of (await contents(disk)).keys()) {
+    const kind = /\.(index|snapshot)$/.exec(name)?.[0]
+    if (kind === undefined) continue
+    for (const wasCleanShutdown of [true, false]) {
+      const swapped = disk.snapshot()
+      await swapped.replaceFile(`${DIRECTORY}/${name}`, await ofKind(kind))
+      const again = await openLog(swapped, DIRECTORY, { config: small, wasCleanShutdown })
+      const where = `${name} after a ${wasCleanShutdown ? 'clean' : 'unclean'} stop`
+      assert.equal((await readAll(again.log, 0, 500)).length, 50, where)
+      assert.deepEqual(again.log.activeProducers(), producers, where)
+    }
+  }
+})
