@@ -1,7 +1,5 @@
 /**
- * `Disk` on Node's own `fs`; with `directory-lock.ts` the only place that knows about it.
- *
- * Appends are synchronous while the disk is fast and go through the thread pool while it is slow (`disk-pace.ts`).
+ * `Disk` on Node's own `fs`; with `system-file.ts` and `directory-lock.ts` the only place that knows about it.
  */
 import fs from 'node:fs'
 import { dirname } from 'node:path'
@@ -9,36 +7,72 @@ import { promisify } from 'node:util'
 import { lockDirectory } from './directory-lock.ts'
 import type { DirectoryEntry, Disk, DiskLock, File } from './disk.ts'
 import { DiskPace } from './disk-pace.ts'
+import { FileHandles, handlesFor } from './file-handles.ts'
+import { openWithRoom, SystemFile, type SystemFiles } from './system-file.ts'
 
-/** Some systems take at most this many pieces in one write. */
-const MAX_PIECES = 1024
+/** What a process may have open where the system does not say it. */
+const OPEN_FILES_DEFAULT = 1024
 
 const openFd = promisify(fs.open)
 const closeFd = promisify(fs.close)
-const fdatasync = promisify(fs.fdatasync)
 const fsync = promisify(fs.fsync)
-const ftruncate = promisify(fs.ftruncate)
-const fstat = promisify(fs.fstat)
 
-export class SystemDisk implements Disk {
+export class SystemDisk implements Disk, SystemFiles {
   /** Shared by all files: what makes one slow makes all of them slow. */
-  private readonly pace = new DiskPace()
+  readonly pace = new DiskPace()
+  readonly handles: FileHandles
+  /** Files that are not closed, by the directory they are in: a rename must tell them. */
+  private readonly files = new Map<string, Set<SystemFile>>()
+
+  /** `openFilesMax` is what the process may have open; a part of that is used for files. */
+  constructor(openFilesMax: number = openFilesLimit()) {
+    this.handles = new FileHandles(handlesFor(openFilesMax))
+  }
 
   get slowdowns(): number {
     return this.pace.switches
   }
 
-  async open(path: string, options: { create?: boolean; readOnly?: boolean } = {}): Promise<File> {
+  open(path: string, options: { create?: boolean; readOnly?: boolean } = {}): Promise<File> {
     const { O_RDONLY, O_RDWR, O_CREAT } = fs.constants
     const access = options.readOnly === true ? O_RDONLY : O_RDWR
-    const fd = await openFd(path, options.create === true ? access | O_CREAT : access, 0o644)
-    const { size } = await fstat(fd)
-    return new SystemFile(fd, size, this.pace)
+    return new Promise(resolve => {
+      resolve(this.openAt(path, access, options.create === true ? O_CREAT : 0))
+    })
   }
 
   createSync(path: string): File {
     const { O_RDWR, O_CREAT, O_TRUNC } = fs.constants
-    return new SystemFile(fs.openSync(path, O_RDWR | O_CREAT | O_TRUNC, 0o644), 0, this.pace)
+    return this.openAt(path, O_RDWR, O_CREAT | O_TRUNC)
+  }
+
+  /** At once: opening a file costs less than the way through the thread pool. */
+  private openAt(path: string, access: number, creation: number): SystemFile {
+    this.handles.makeRoom()
+    const fd = openWithRoom(this.handles, path, access | creation)
+    const file = new SystemFile(this, path, access, fd, fs.fstatSync(fd).size)
+    this.remember(file)
+    return file
+  }
+
+  private remember(file: SystemFile): void {
+    const directory = dirname(file.path)
+    const files = this.files.get(directory)
+    if (files === undefined) this.files.set(directory, new Set([file]))
+    else files.add(file)
+  }
+
+  forget(file: SystemFile): void {
+    const directory = dirname(file.path)
+    const files = this.files.get(directory)
+    files?.delete(file)
+    if (files?.size === 0) this.files.delete(directory)
+  }
+
+  /** The open files that have this path, or lie in the directory of this path. */
+  private *filesAt(path: string): Iterable<SystemFile> {
+    for (const file of this.files.get(dirname(path)) ?? []) if (file.path === path) yield file
+    yield* this.files.get(path) ?? []
   }
 
   async readFile(path: string): Promise<Buffer | null> {
@@ -92,10 +126,26 @@ export class SystemDisk implements Disk {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await fs.promises.rename(from, to)
+    for (const file of this.filesAt(to)) file.loseName()
+    // Neither name leads to them while it changes.
+    const moved = [...this.filesAt(from)]
+    for (const file of moved) file.loseName()
+    try {
+      await fs.promises.rename(from, to)
+    } catch (error) {
+      for (const file of moved) file.isNameless = false
+      throw error
+    }
+    for (const file of moved) {
+      this.forget(file)
+      file.path = to + file.path.slice(from.length)
+      file.isNameless = false
+      if (!file.isClosed) this.remember(file)
+    }
   }
 
   async remove(path: string): Promise<void> {
+    for (const file of this.filesAt(path)) file.loseName()
     await fs.promises.rm(path, { recursive: true, force: true })
   }
 
@@ -120,155 +170,16 @@ export class SystemDisk implements Disk {
   }
 }
 
-class SystemFile implements File {
-  private readonly fd: number
-  private readonly pace: DiskPace
-  private end: number
-  /** Reads and writes under way: the descriptor must not be given back (and reused) under them. */
-  private busy = 0
-  private closing: (() => void) | null = null
-
-  constructor(fd: number, size: number, pace: DiskPace) {
-    this.fd = fd
-    this.end = size
-    this.pace = pace
+/** How many files this process may have open. Node has raised it to the hard limit when it started. */
+function openFilesLimit(): number {
+  try {
+    const text = fs.readFileSync('/proc/self/limits', 'latin1')
+    const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(text) ?? []
+    if (soft === 'unlimited') return Number.MAX_SAFE_INTEGER
+    return Number(soft ?? OPEN_FILES_DEFAULT)
+  } catch {
+    return OPEN_FILES_DEFAULT
   }
-
-  get size(): number {
-    return this.end
-  }
-
-  append(chunks: readonly Buffer[]): number | Promise<number> {
-    const startMs = performance.now()
-    if (this.pace.isSlow(startMs)) return this.appendInPool(chunks)
-    const start = this.end
-    if (chunks.length === 1) this.writeOne(chunks[0]!)
-    else this.writeMany(chunks)
-    const written = this.end - start
-    const nowMs = performance.now()
-    this.pace.wrote(written, nowMs - startMs, nowMs)
-    return written
-  }
-
-  private writeOne(chunk: Buffer): void {
-    let at = 0
-    while (at < chunk.length) {
-      const count = fs.writeSync(this.fd, chunk, at, chunk.length - at, this.end)
-      at += count
-      this.end += count
-    }
-  }
-
-  private writeMany(chunks: readonly Buffer[]): void {
-    let rest = chunks
-    while (rest.length > 0) {
-      const count = fs.writevSync(this.fd, pieces(rest), this.end)
-      this.end += count
-      rest = behind(rest, count)
-    }
-  }
-
-  private async appendInPool(chunks: readonly Buffer[]): Promise<number> {
-    const start = this.end
-    let rest = chunks
-    while (rest.length > 0) {
-      const count = await this.writevInPool(pieces(rest))
-      this.end += count
-      rest = behind(rest, count)
-    }
-    return this.end - start
-  }
-
-  private writevInPool(chunks: readonly Buffer[]): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.busy += 1
-      fs.writev(this.fd, chunks as Buffer[], this.end, (error, count) => {
-        this.finished()
-        if (error === null) resolve(count)
-        else reject(error)
-      })
-    })
-  }
-
-  async read(position: number, into: Buffer): Promise<number> {
-    let filled = 0
-    while (filled < into.length) {
-      const count = await this.readInPool(position + filled, into, filled)
-      if (count === 0) break
-      filled += count
-    }
-    return filled
-  }
-
-  private readInPool(position: number, into: Buffer, at: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.busy += 1
-      fs.read(this.fd, into, at, into.length - at, position, (error, count) => {
-        this.finished()
-        if (error === null) resolve(count)
-        else reject(error)
-      })
-    })
-  }
-
-  private finished(): void {
-    this.busy -= 1
-    if (this.busy === 0) this.closing?.()
-  }
-
-  readSync(position: number, into: Buffer): number {
-    let filled = 0
-    while (filled < into.length) {
-      const count = fs.readSync(this.fd, into, filled, into.length - filled, position + filled)
-      if (count === 0) break
-      filled += count
-    }
-    return filled
-  }
-
-  writeAt(position: number, bytes: Buffer): void {
-    fs.writeSync(this.fd, bytes, 0, bytes.length, position)
-  }
-
-  async truncate(size: number): Promise<void> {
-    await ftruncate(this.fd, size)
-    this.end = size
-  }
-
-  async sync(): Promise<void> {
-    this.busy += 1
-    try {
-      await fdatasync(this.fd)
-    } finally {
-      this.finished()
-    }
-  }
-
-  async close(): Promise<void> {
-    if (this.busy > 0) {
-      await new Promise<void>(resolve => {
-        this.closing = resolve
-      })
-    }
-    await closeFd(this.fd)
-  }
-}
-
-function pieces(chunks: readonly Buffer[]): readonly Buffer[] {
-  return chunks.length > MAX_PIECES ? chunks.slice(0, MAX_PIECES) : chunks
-}
-
-/** What is left of the chunks when the first `count` bytes are gone. */
-function behind(chunks: readonly Buffer[], count: number): readonly Buffer[] {
-  let index = 0
-  while (index < chunks.length && count >= chunks[index]!.length) {
-    count -= chunks[index]!.length
-    index += 1
-  }
-  if (index === chunks.length) return []
-  const rest = chunks.slice(index)
-  rest[0] = rest[0]!.subarray(count)
-  return rest
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -118,7 +118,7 @@ test('production files open with a comment that says what they are', () => {
 const DOORS: readonly { what: RegExp; only: RegExp; why: string }[] = [
   {
     what: /from 'node:fs/,
-    only: /^segment-store\/(system-disk|directory-lock)\.ts$/,
+    only: /^segment-store\/(system-disk|system-file|directory-lock)\.ts$/,
     why: 'files are Disk',
   },
   {
@@ -129,7 +129,7 @@ const DOORS: readonly { what: RegExp; only: RegExp; why: string }[] = [
   { what: /from 'node:http'/, only: /^broker\/metrics-server\.ts$/, why: 'one HTTP server' },
   {
     what: /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval|setImmediate)\(/,
-    only: /^(protocol\/system-io|segment-store\/system-disk|cli\/.*)\.ts$/,
+    only: /^(protocol\/system-io|segment-store\/system-file|cli\/.*)\.ts$/,
     why: 'time and chance are Io',
   },
   {
