@@ -62,6 +62,12 @@ export interface DiskLock {
   release(): Promise<void>
 }
 
+/** There is no room: unlike any other failure of a write, this one passes. */
+export function isDiskFull(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return code === 'ENOSPC' || code === 'EDQUOT'
+}
+
 /** The lock is held by someone who lives. */
 export class LockedError extends Error {
   override readonly name = 'LockedError'

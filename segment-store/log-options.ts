@@ -19,8 +19,18 @@ export interface LogCallbacks {
   written(writtenOffset: number): void
   /** The log starts later than it did. Resolves when that is on the medium; files go only then. */
   startMoved?(): Promise<void>
+  /** The disk was full: nothing above `writtenOffset` that was appended so far will ever be written. The log goes on. */
+  dropped?(writtenOffset: number): void
   /** The log has failed; called once. */
   failed(error: Error): void
+}
+
+/** Who watches the free space of the directory (free-space.ts). */
+export interface SpaceWatch {
+  /** So many bytes of batches went to the disk. */
+  wrote(bytes: number): void
+  /** A write found no room. */
+  ranOut(): void
 }
 
 export interface LogOptions {
@@ -42,5 +52,6 @@ export interface LogOptions {
   /** As checkpointed, or 0. */
   readonly logStartOffset: number
   readonly log?: StoreLog
+  readonly space?: SpaceWatch | undefined
   readonly on: LogCallbacks
 }

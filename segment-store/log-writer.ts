@@ -8,12 +8,15 @@
  * A failed write or sync is final: `failure` is set once, staged batches are given up, nothing more is written. (After a
  * failed fsync the kernel may have dropped the pages; a second one that succeeds would be a lie.)
  *
+ * A full disk is no failure: it passes. What was appended and not written is dropped, whoever waits for it is told
+ * (`on.dropped`), and the log is rolled back to what was written; until that is done it takes nothing.
+ *
  * Slow work that nothing waits for runs in the background, one task after the other.
  */
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Turn } from '../protocol/io.ts'
-import type { Disk } from './disk.ts'
-import type { LogCallbacks, StoreLog } from './log-options.ts'
+import { type Disk, isDiskFull } from './disk.ts'
+import type { LogCallbacks, SpaceWatch, StoreLog } from './log-options.ts'
 import type { Segment } from './segment.ts'
 
 export interface LogWriterOptions {
@@ -27,12 +30,17 @@ export interface LogWriterOptions {
   readonly segments: readonly Segment[]
   readonly writtenOffset: number
   readonly durableOffset: number
+  readonly space?: SpaceWatch | undefined
+  /** Makes the log end at what was written; everything staged is gone already. */
+  readonly rollBack: () => Promise<void>
 }
 
 export class LogWriter {
   writtenOffset: number
   durableOffset: number
   failure: Error | null = null
+  /** Why the log takes nothing at the moment: the disk was full and it is being rolled back. */
+  private suspended: Error | null = null
   /** Nothing is written any more, on purpose. */
   isClosed = false
   /** A file was created whose name is not yet on the medium. */
@@ -58,6 +66,10 @@ export class LogWriter {
   }
 
   get canAppend(): boolean {
+    return this.failure === null && !this.isClosed && this.suspended === null
+  }
+
+  private get isWorking(): boolean {
     return this.failure === null && !this.isClosed
   }
 
@@ -91,6 +103,7 @@ export class LogWriter {
         break
       }
       this.writtenOffset = end
+      this.options.space?.wrote(outcome)
     }
     if (this.writtenOffset > before) this.options.on.written(this.writtenOffset)
   }
@@ -111,15 +124,33 @@ export class LogWriter {
       const count = await outcome
       // Together with writtenOffset, so that no reader takes one for the other's value.
       segment.writtenSize += count
+      this.options.space?.wrote(count)
     } catch (error) {
+      if (isDiskFull(error) && this.isWorking) await this.dropUnwritten(error as Error)
+      else this.fail(error)
       this.writing = null
-      this.fail(error)
       return
     }
     this.writing = null
     this.writtenOffset = end
     this.options.on.written(end)
     this.flush()
+  }
+
+  private async dropUnwritten(error: Error): Promise<void> {
+    const { name, segments, log, on, space, rollBack } = this.options
+    this.suspended = error
+    this.unwrittenSealed.length = 0
+    for (const segment of segments) segment.dropStaged()
+    space?.ranOut()
+    log?.warn('disk full, batches dropped', { log: name, error: error.message })
+    on.dropped?.(this.writtenOffset)
+    try {
+      await rollBack()
+    } catch (failure) {
+      this.fail(failure)
+    }
+    this.suspended = null
   }
 
   /** Resolves when nothing is staged or being written. */
@@ -168,14 +199,23 @@ export class LogWriter {
         }
         // Recovery trusts the indexes of what lies below the recovery point.
         if (!segment.isActive && !segment.areIndexesSaved && !segment.isGone) {
-          await segment.saveIndexes(true)
+          await this.saveIndexes(segment)
         }
       }
     } catch (error) {
+      if (error instanceof NoRoomError) throw this.fullError(error)
       this.fail(error)
       throw this.storageError()
     }
     this.durableOffset = Math.max(this.durableOffset, end)
+  }
+
+  private async saveIndexes(segment: Segment): Promise<void> {
+    try {
+      await segment.saveIndexes(true)
+    } catch (error) {
+      throw isDiskFull(error) ? new NoRoomError((error as Error).message) : error
+    }
   }
 
   /** The log now ends at `offset`, and all of it is written. */
@@ -185,7 +225,7 @@ export class LogWriter {
   }
 
   fail(error: unknown): void {
-    if (!this.canAppend) return
+    if (!this.isWorking) return
     const { name, segments, log, on } = this.options
     this.failure = error instanceof Error ? error : new Error(String(error))
     for (const segment of segments) segment.dropStaged()
@@ -194,18 +234,43 @@ export class LogWriter {
   }
 
   storageError(): ProtocolError {
+    if (this.failure === null && this.suspended !== null) return this.fullError(this.suspended)
     const why = this.failure?.message ?? 'closed'
+    return new ProtocolError('KAFKA_STORAGE_ERROR', `log ${this.options.name}: ${why}`)
+  }
+
+  /** For what could not be done for lack of room, while the log itself goes on. */
+  fullError(error: unknown): ProtocolError {
+    this.options.space?.ranOut()
+    const why = `the disk is full (${(error as Error).message}); it goes on when there is room again`
     return new ProtocolError('KAFKA_STORAGE_ERROR', `log ${this.options.name}: ${why}`)
   }
 
   inBackground(task: () => Promise<void>): void {
     this.background = this.background.then(async () => {
-      if (!this.canAppend) return
+      if (!this.isWorking) return
       try {
         await task()
       } catch (error) {
-        this.fail(error)
+        if (isDiskFull(error)) this.leaveUndone(error as Error)
+        // A sync that found no room for an index has said so to whoever asked for it.
+        else if (!(error instanceof ProtocolError)) this.fail(error)
       }
     })
   }
+
+  /** What only describes the log (snapshots, epochs) is made again later, or from the log at the next start. */
+  private leaveUndone(error: Error): void {
+    const { name, log, space } = this.options
+    space?.ranOut()
+    log?.warn('disk full, a snapshot or checkpoint was left out', {
+      log: name,
+      error: error.message,
+    })
+  }
+}
+
+/** An index did not fit on the disk: the recovery point stays, the batches are synced. */
+class NoRoomError extends Error {
+  override readonly name = 'NoRoomError'
 }

@@ -18,7 +18,7 @@ import * as batches from '../protocol/record-batch.ts'
 import { LEADER_EPOCHS } from './checkpoint.ts'
 import type { LogConfig } from './config.ts'
 import { DeletedFiles } from './deleted-files.ts'
-import type { Disk } from './disk.ts'
+import { type Disk, isDiskFull } from './disk.ts'
 import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
 import type { LogOptions, StoreLog } from './log-options.ts'
 import type { LogParts } from './log-parts.ts'
@@ -120,6 +120,8 @@ export class Log implements reader.ReadableLog, LogParts {
       segments: opened.segments,
       writtenOffset: opened.logEndOffset,
       durableOffset: opened.durableOffset,
+      space: options.space,
+      rollBack: () => shortening.rollBack(this),
     })
     this.areEpochsDirty = opened.areEpochsDirty
     this.saveEpochs()
@@ -233,6 +235,7 @@ export class Log implements reader.ReadableLog, LogParts {
     try {
       next = Segment.create(this.place, this.config, this.logEndOffset, nowMs)
     } catch (error) {
+      if (isDiskFull(error)) throw this.writer.fullError(error)
       this.writer.fail(error)
       throw this.writer.storageError()
     }
@@ -258,6 +261,8 @@ export class Log implements reader.ReadableLog, LogParts {
 
   private async finishRoll(offset: number, snapshot: Buffer): Promise<void> {
     await this.writer.allWritten()
+    // Rolled back, because the disk was full.
+    if (this.segmentList.every(({ baseOffset }) => baseOffset !== offset)) return
     await this.snapshots.save(offset, snapshot)
     await this.sync()
     await this.snapshots.removeStray(this.segmentList)
@@ -409,7 +414,12 @@ export class Log implements reader.ReadableLog, LogParts {
     this.writer.inBackground(async () => {
       if (!this.areEpochsDirty) return
       this.areEpochsDirty = false
-      await this.disk.replaceFile(`${this.directory}/${LEADER_EPOCHS}`, this.epochs.encode())
+      try {
+        await this.disk.replaceFile(`${this.directory}/${LEADER_EPOCHS}`, this.epochs.encode())
+      } catch (error) {
+        this.areEpochsDirty = true
+        throw error
+      }
     })
   }
 

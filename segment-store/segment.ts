@@ -19,7 +19,7 @@ import {
   sizeInBytes,
 } from '../protocol/record-batch.ts'
 import { type WalkEnd, walkBatches } from './batch-walker.ts'
-import type { Disk, File } from './disk.ts'
+import { type Disk, type File, isDiskFull } from './disk.ts'
 import { MAX_RELATIVE_OFFSET, OffsetIndex } from './offset-index.ts'
 import { StagedRuns, type Staging } from './staging.ts'
 import { TailPositions } from './tail-positions.ts'
@@ -329,7 +329,12 @@ export class Segment {
     }
     await this.rebuildIndexes()
     this.seal()
-    await this.saveIndexes(false)
+    try {
+      await this.saveIndexes(false)
+    } catch (error) {
+      // On a full disk one reads all the same; they stay in memory until they can be saved.
+      if (!isDiskFull(error)) throw error
+    }
   }
 
   /** While the last segment is being opened its end is not known yet. */

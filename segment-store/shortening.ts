@@ -70,6 +70,23 @@ export async function truncate(log: LogParts, offset: number): Promise<void> {
   await log.snapshots.restore(log.producers, segmentList, offset, 0)
 }
 
+/**
+ * Drops what was appended and could not be written: the log ends at `writtenOffset` again, with the producers and epochs
+ * of then. Nothing is staged any more and nothing appended meanwhile.
+ */
+export async function rollBack(log: LogParts): Promise<void> {
+  const { segmentList, writer } = log
+  const offset = writer.writtenOffset
+  const keep = segmentIndexFor(segmentList, offset)
+  for (const segment of segmentList.splice(keep + 1)) await segment.remove()
+  const active = segmentList[keep]!
+  log.active = active
+  active.isActive = true
+  await active.truncateTo(active.writtenSize, offset)
+  endAt(log, offset)
+  await log.snapshots.restore(log.producers, segmentList, offset, 0)
+}
+
 /** Drops everything and starts again, empty, at `offset`. */
 export async function truncateFully(log: LogParts, offset: number): Promise<void> {
   await log.settle()

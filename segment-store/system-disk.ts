@@ -90,6 +90,10 @@ export class SystemDisk implements Disk, SystemFiles {
     try {
       await promisify(fs.writeFile)(fd, bytes)
       await fsync(fd)
+    } catch (error) {
+      // On a full disk a half file would only take room.
+      await fs.promises.rm(aside, { force: true }).catch(() => {})
+      throw error
     } finally {
       await closeFd(fd)
     }

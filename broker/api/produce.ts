@@ -149,7 +149,7 @@ function acknowledge(
   const { partition, appended } = pending
   if (partition === null || appended === null) return null
   try {
-    if (partition.isAcknowledged(acks, appended.endOffset)) return null
+    if (partition.isAcknowledged(acks, appended.endOffset, appended.drops)) return null
   } catch (error) {
     pending.error = error
     return null
@@ -161,7 +161,7 @@ function acknowledge(
         const said = `${partition} was not acknowledged within ${timeoutMs} ms (acks=${acks})`
         pending.error = new ProtocolError('REQUEST_TIMED_OUT', said)
       } else if (outcome !== 'reached') {
-        pending.error = new ProtocolError(outcome as ErrorName, `${partition}`)
+        pending.error = new ProtocolError(outcome as ErrorName, `${partition} could not be written`)
       }
       resolve()
     })

@@ -46,7 +46,10 @@ export class FlushPolicy {
     this.timer = null
   }
 
-  /** A failed sync has failed the log, and with it everything that waits: nothing is left to do here. */
+  /**
+   * A failed sync has failed the log, and with it everything that waits. Only where there was no room for an index the log
+   * goes on: then the next write asks again.
+   */
   private syncFirst(): void {
     if (this.isSyncing) return
     this.isSyncing = true
@@ -57,7 +60,9 @@ export class FlushPolicy {
         const { writtenOffset, durableOffset } = this.log
         if (writtenOffset > durableOffset) this.written(writtenOffset)
       },
-      () => {},
+      () => {
+        this.isSyncing = false
+      },
     )
   }
 

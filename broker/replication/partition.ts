@@ -26,6 +26,8 @@ export interface Appended {
   readonly logStartOffset: number
   /** Acknowledged when this offset (exclusive end of the batch) is reached. */
   readonly endOffset: number
+  /** `Partition.drops` at the time of the append. */
+  readonly drops: number
 }
 
 export class Partition {
@@ -49,6 +51,8 @@ export class Partition {
   /** The end of the queue of batches whose codec is only asynchronous; null while nothing waits there. */
   private queue: Promise<unknown> | null = null
   private gone: ErrorName | null = null
+  /** How often a full disk made the log drop what was appended: offsets from before mean other batches now. */
+  private drops = 0
 
   constructor(options: {
     topic: string
@@ -132,9 +136,22 @@ export class Partition {
     return this.appendValid(validateBatch(batch, policy, nowMs) as ValidBatch, nowMs)
   }
 
-  /** Whether what ends at `endOffset` is acknowledged for these acks; throws when it never will be. */
-  isAcknowledged(acks: number, endOffset: number): boolean {
+  /** What was appended and not yet written is dropped, because the disk was full; the partition goes on. */
+  dropped(): void {
+    this.drops += 1
+    this.logEnd.failAll('KAFKA_STORAGE_ERROR')
+    this.highWatermark.failAll('KAFKA_STORAGE_ERROR')
+  }
+
+  /**
+   * Whether what ends at `endOffset` is acknowledged for these acks; throws when it never will be. A batch that was
+   * appended before a drop may be told to have failed although it was written, never the other way round.
+   */
+  isAcknowledged(acks: number, endOffset: number, drops: number = this.drops): boolean {
     if (this.gone !== null) throw this.goneError()
+    if (drops !== this.drops) {
+      throw new ProtocolError('KAFKA_STORAGE_ERROR', `${this}: the disk is full; try again`)
+    }
     return (acks === -1 ? this.highWatermark : this.logEnd).value >= endOffset
   }
 
@@ -244,6 +261,7 @@ export class Partition {
       logAppendTimeMs: valid.logAppendTimeMs,
       logStartOffset: info.logStartOffset,
       endOffset: info.lastOffset + 1,
+      drops: this.drops,
     }
   }
 

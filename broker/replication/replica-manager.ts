@@ -114,6 +114,7 @@ export class ReplicaManager {
     let partition: Partition | null = null
     const log: Log = await this.directory.openLog(topic.name, index, topic.id, config, {
       written: offset => partition?.written(offset),
+      dropped: () => partition?.dropped(),
       failed: error => {
         const fields = { topic: topic.name, partition: index, error }
         this.logger.error('log failed, partition offline', fields)

@@ -218,45 +218,20 @@ test('truncation drops whole batches, and producers forget what they sent there'
   assert.equal(appendNow(opened, batch(1), 3).baseOffset, 1000)
 })
 
-/** A disk on which the next append fails after so many bytes, or waits. */
+/** A disk on which appends wait. */
 class FaultyDisk extends MemoryDisk {
-  failAfter = -1
   gate: Promise<void> | null = null
 
   override createSync(path: string): File {
     const file = super.createSync(path)
     const write = file.append.bind(file)
     file.append = chunks => {
-      if (this.failAfter >= 0) {
-        write([Buffer.concat(chunks).subarray(0, this.failAfter)])
-        throw Object.assign(new Error('no space left'), { code: 'ENOSPC' })
-      }
       const { gate } = this
       return gate === null ? write(chunks) : gate.then(() => write(chunks))
     }
     return file
   }
 }
-
-test('a full disk stops the log and leaves no part of a batch', async () => {
-  const disk = new FaultyDisk()
-  const opened = await openLog(disk, DIRECTORY)
-  const { log, turn, failures } = opened
-  appendNow(opened, batch(3))
-  const size = log.sizeBytes
-  append(log, batch(3))
-  disk.failAfter = 40
-  turn.end()
-  await log.flushNow()
-  assert.equal(failures.length, 1)
-  assert.equal(log.writtenOffset, 3)
-  assert.throws(() => append(log, batch(1)), isError('KAFKA_STORAGE_ERROR'))
-  await assert.rejects(log.sync(), isError('KAFKA_STORAGE_ERROR'))
-  assert.equal((await disk.readFile(`${DIRECTORY}/00000000000000000000.log`))!.length, size)
-  assert.equal((await readAll(log, 0)).length, 1)
-  await log.close()
-  assert.equal(failures.length, 1)
-})
 
 test('while the disk is slow appends gather behind the write under way', async () => {
   const disk = new FaultyDisk()
