@@ -21,7 +21,7 @@ import { Controller } from './metadata/controller.ts'
 import type { ClusterImage } from './metadata/image.ts'
 import { METADATA_FILE, openLocalStore } from './metadata/local.ts'
 import type { MetadataStore } from './metadata/store.ts'
-import type { Metrics, PartitionFigures } from './metrics.ts'
+import type { GroupFigures, Metrics, PartitionFigures } from './metrics.ts'
 import { ProducerIds } from './producer-ids.ts'
 import { ReplicaManager } from './replication/replica-manager.ts'
 import { Scrubber } from './scrubber.ts'
@@ -210,6 +210,7 @@ export class Broker {
       startedAtMs: this.startedAtMs,
       cluster: () => this.clusterFigures(),
       partitions: () => this.partitionFigures(),
+      groups: () => this.groupFigures(),
       slowDisk: () => this.disk.slowdowns,
       damagedBatches: () => this.damagedBatches(),
       scrub: () => this.scrubber,
@@ -244,6 +245,14 @@ export class Broker {
     let count = 0
     for (const { log } of this.replicas.all()) count += log.damage.count
     return count
+  }
+
+  private *groupFigures(): Iterable<GroupFigures> {
+    for (const entry of this.groups.entries()) {
+      const { groupId, group } = entry
+      const { state, memberCount } = group
+      yield { groupId, state, members: memberCount, lags: this.groups.lagOf(entry) }
+    }
   }
 
   private *partitionFigures(): Iterable<PartitionFigures> {

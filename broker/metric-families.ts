@@ -10,8 +10,10 @@
  * kafka_exporter runs once for a cluster, we once for each broker: the kafka_topic_* series of a partition come from its
  * leader alone, so that a sum over brokers is right. The kafka_log_* series come from every replica, as in Kafka.
  */
+import { groupFamilies } from './group-metric-families.ts'
 import type {
   ClusterFigures,
+  GroupFigures,
   Metrics,
   MetricsSources,
   PartitionFigures,
@@ -36,6 +38,7 @@ export interface Snapshot {
   readonly sources: MetricsSources | null
   readonly cluster: ClusterFigures | null
   readonly partitions: readonly LabelledPartition[]
+  readonly groups: readonly LabelledGroup[]
   readonly eventLoopLag: readonly { readonly quantile: number; readonly seconds: number }[]
 }
 
@@ -43,6 +46,16 @@ export interface LabelledPartition {
   readonly labels: Labels
   readonly figures: PartitionFigures
   readonly isLedHere: boolean
+}
+
+type LagFigures = GroupFigures['lags'] extends Iterable<infer L> ? L : never
+
+export interface LabelledGroup {
+  /** Null beyond the bound on series. */
+  readonly labels: Labels | null
+  readonly state: string
+  readonly members: number
+  readonly partitions: readonly { readonly labels: Labels; readonly lag: LagFigures }[]
 }
 
 export interface MetricFamily {
@@ -421,5 +434,6 @@ export const metricFamilies: readonly MetricFamily[] = [
   ...partitionFamilies,
   ...clusterFamilies,
   ...connectionFamilies,
+  ...groupFamilies,
   ...ownFamilies,
 ]

@@ -6,6 +6,7 @@
  */
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { type Counter, collectDefaultMetrics, type Gauge, Registry } from 'prom-client'
+import { labelledGroups } from './group-metric-families.ts'
 import { metricFamilies, type Snapshot } from './metric-families.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -63,14 +64,16 @@ function takeSnapshot(metrics: Metrics): Snapshot {
   const { sources } = metrics
   const lag = eventLoopLag()
   if (sources === null) {
-    return { metrics, sources, cluster: null, partitions: [], eventLoopLag: lag }
+    return { metrics, sources, cluster: null, partitions: [], groups: [], eventLoopLag: lag }
   }
   const partitions = Array.from(sources.partitions(), figures => ({
     labels: { topic: figures.topic, partition: figures.partition },
     figures,
     isLedHere: figures.leader === sources.nodeId,
   }))
-  return { metrics, sources, cluster: sources.cluster(), partitions, eventLoopLag: lag }
+  const groups = labelledGroups({ sources })
+  const cluster = sources.cluster()
+  return { metrics, sources, cluster, partitions, groups, eventLoopLag: lag }
 }
 
 let ofProcess: Registry | null = null

@@ -4,7 +4,8 @@
  * is loaded, with prom-client, at the first scrape only: that library would cost the start more than the whole broker.
  *
  * Nothing that a client sends names a series: APIs, versions and errors come from the protocol's tables, reasons and
- * listeners from our code and configuration, topics from those that exist. So the number of series is bounded.
+ * listeners from our code and configuration, topics from those that exist. Groups are named by clients, and their series are
+ * counted (group-metric-families.ts). So the number of series is bounded.
  */
 import { type ApiName, apis } from '../protocol/apis.ts'
 import type { ErrorName } from '../protocol/errors.ts'
@@ -87,6 +88,20 @@ export interface ClusterFigures {
   readonly offlinePartitions: number
 }
 
+/** A group with its lag. */
+export interface GroupFigures {
+  readonly groupId: string
+  readonly state: string
+  readonly members: number
+  readonly lags: Iterable<{
+    readonly topic: string
+    readonly partition: number
+    readonly offset: number
+    readonly records: number
+    readonly seconds: number
+  }>
+}
+
 /** What the broker is asked at each scrape. Each call is synchronous and reads memory only. */
 export interface MetricsSources {
   readonly version: string
@@ -97,6 +112,8 @@ export interface MetricsSources {
   cluster(): ClusterFigures
   /** Every partition with a log on this broker, led or followed. */
   partitions(): Iterable<PartitionFigures>
+  /** Every group that this broker coordinates. */
+  groups(): Iterable<GroupFigures>
   /** Times that the disk became slow (segment-store/disk-pace.ts). */
   slowDisk(): number
   /** Places in logs that reads found damaged. */

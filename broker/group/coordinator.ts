@@ -25,6 +25,7 @@ import type { Partition } from '../replication/partition.ts'
 import type { ReplicaManager } from '../replication/replica-manager.ts'
 import { ClassicGroup } from './group.ts'
 import type { GroupMeter } from './group-meter.ts'
+import { type Lag, LagWatch, NOTE_EVERY_MS } from './lag.ts'
 import { loadPartition } from './loader.ts'
 import { deleteOffsets, expireOffsets } from './offset-changes.ts'
 import { GroupOffsets } from './offsets.ts'
@@ -78,6 +79,8 @@ export class GroupCoordinator {
   private readonly pendings = new Map<Ticket, Pending>()
   private nextTicket = 1
   private expiryTimer: Timer | null = null
+  private lagTimer: Timer | null = null
+  private readonly lagWatch: LagWatch
   private isStopped = false
   private loading: Promise<void> = Promise.resolve()
   /** Wall clock minus monotonic clock at start: groups' time does not jump when the wall clock is set. */
@@ -86,6 +89,7 @@ export class GroupCoordinator {
   constructor(options: CoordinatorOptions) {
     this.options = options
     this.meter = options.meter
+    this.lagWatch = new LagWatch(options.replicas)
     const { clock } = options.io
     this.clockOffsetMs = clock.nowMs() - clock.monotonicMs()
   }
@@ -94,6 +98,7 @@ export class GroupCoordinator {
   start(image: ClusterImage): void {
     this.follow(image)
     this.expireLater()
+    this.noteLater()
   }
 
   /** Resolves when everything that was to be loaded is. */
@@ -105,6 +110,7 @@ export class GroupCoordinator {
   stop(): void {
     this.isStopped = true
     this.expiryTimer?.cancel()
+    this.lagTimer?.cancel()
     for (const entry of this.entries()) entry.timer?.cancel()
     for (const [ticket, pending] of this.pendings) {
       this.deliver(ticket, pending.failed('NOT_COORDINATOR'))
@@ -145,25 +151,17 @@ export class GroupCoordinator {
     const fresh: Shard[] = []
     for (let index = 0; index < Math.max(count, this.shards.length); index++) {
       const old = this.shards[index]
-      const partition = index < count ? this.openPartition(index) : null
+      const partition = index < count ? this.options.replicas.find(OFFSETS_TOPIC, index) : undefined
       if (old !== undefined && old.partition === partition) continue
       if (old !== undefined) this.unload(old)
       this.shards[index] = undefined
-      if (partition === null) continue
+      if (partition === undefined) continue
       const shard: Shard = { partition, groups: new Map(), state: 'loading' }
       this.shards[index] = shard
       fresh.push(shard)
     }
     this.shards.length = count
     if (fresh.length > 0) this.loading = this.loading.then(() => this.load(fresh))
-  }
-
-  private openPartition(index: number): Partition | null {
-    try {
-      return this.options.replicas.partition(OFFSETS_TOPIC, index)
-    } catch {
-      return null
-    }
   }
 
   private unload(shard: Shard): void {
@@ -460,6 +458,18 @@ export class GroupCoordinator {
     for (const entry of this.entries()) {
       if (entry.group.memberCount > 0) this.run(entry, { kind: 'disconnected', connectionId })
     }
+  }
+
+  /** How far a group is behind, for each partition that it has read. */
+  lagOf(entry: GroupEntry): Iterable<Lag> {
+    return this.lagWatch.of(entry, this.nowMs())
+  }
+
+  private noteLater(): void {
+    this.lagTimer = this.options.io.clock.timer(NOTE_EVERY_MS, () => {
+      this.lagWatch.note(this.entries(), this.nowMs())
+      this.noteLater()
+    })
   }
 
   private expireLater(): void {

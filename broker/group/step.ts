@@ -60,17 +60,19 @@ export type GroupResponse =
   | ResponseInput<'LeaveGroup'>
 
 /** Why a rebalance began: the label of the metric. */
-export type RebalanceCause =
-  | 'member joined'
-  | 'member left'
-  | 'member timed out'
-  | 'member changed'
-  | 'member disconnected'
-  | 'leader rejoined'
-  | 'member did not sync'
-  | 'topics changed'
-  | 'group too large'
-  | 'write failed'
+export const REBALANCE_CAUSES = [
+  'member joined',
+  'member left',
+  'member timed out',
+  'member changed',
+  'member disconnected',
+  'leader rejoined',
+  'member did not sync',
+  'topics changed',
+  'group too large',
+  'write failed',
+] as const
+export type RebalanceCause = (typeof REBALANCE_CAUSES)[number]
 
 export type GroupEffect =
   | { readonly kind: 'reply'; readonly ticket: Ticket; readonly response: GroupResponse }

@@ -54,6 +54,11 @@ export class ReplicaManager {
     throw new ProtocolError('UNKNOWN_TOPIC_OR_PARTITION', why)
   }
 
+  /** The partition if it is open here. */
+  find(topic: string, index: number): Partition | undefined {
+    return this.byName.get(topic)?.[index]
+  }
+
   /** @throws UNKNOWN_TOPIC_ID, or UNKNOWN_TOPIC_OR_PARTITION for a partition that the topic lacks */
   partitionById(topicId: string, index: number): Partition {
     const partitions = this.byId.get(topicId)

@@ -50,6 +50,14 @@ function sources(partitions: readonly PartitionFigures[]): MetricsSources {
       offlinePartitions: 1,
     }),
     partitions: () => partitions,
+    groups: () => [
+      {
+        groupId: 'readers',
+        state: 'Stable',
+        members: 2,
+        lags: [{ topic: 'read', partition: 0, offset: 80, records: 10, seconds: 12.5 }],
+      },
+    ],
     slowDisk: () => 3,
     damagedBatches: () => 2,
     scrub: () => ({ bytes: 1000, problems: 1, rounds: 4 }),
@@ -78,6 +86,8 @@ test('a scrape shows what was counted, under the names that dashboards know', as
   metrics.connectionRefused('max.connections')
   metrics.pausedConnections++
   metrics.unreadableFrames += 2
+  metrics.groups.rebalance('member joined')
+  metrics.groups.commits += 4
   metrics.observe(sources([partition({})]))
   const series = parse(await registryOf(metrics).scrape())
   const tp = '{partition="0",topic="orders"}'
@@ -109,6 +119,14 @@ test('a scrape shows what was counted, under the names that dashboards know', as
     kafka_controller_kafkacontroller_globaltopiccount: 2,
     kafka_controller_kafkacontroller_globalpartitioncount: 3,
     kafka_controller_kafkacontroller_offlinepartitionscount: 1,
+    'kafka_consumergroup_current_offset{consumergroup="readers",partition="0",topic="read"}': 80,
+    'kafka_consumergroup_lag{consumergroup="readers",partition="0",topic="read"}': 10,
+    'kafka_consumergroup_lag_seconds{consumergroup="readers",partition="0",topic="read"}': 12.5,
+    'kafka_consumergroup_members{consumergroup="readers"}': 2,
+    'ottla_consumergroup_state{consumergroup="readers",state="Stable"}': 1,
+    'ottla_groups{state="Stable"}': 1,
+    'ottla_group_rebalances_total{reason="member joined"}': 1,
+    ottla_group_offset_commits_total: 4,
     'kafka_server_socket_server_metrics_connection_count{listener="PLAINTEXT"}': 1,
     'kafka_server_socket_server_metrics_connection_creation_total{listener="PLAINTEXT"}': 2,
     'kafka_server_socket_server_metrics_connection_close_total{listener="PLAINTEXT"}': 1,

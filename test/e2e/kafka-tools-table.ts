@@ -295,6 +295,43 @@ const DELETION = [
   topics('--describe --topic lines'),
 ]
 
+const groups = (line: string, more = {}): Command => command('groups', line, more)
+const READERS = '--group readers'
+const RESET = `--reset-offsets ${READERS} --topic grouped`
+// Where the columns end depends on the width of the port.
+const COORDINATOR = /\S+:<port> +\(1\) +|COORDINATOR \(ID\) +/g
+const GROUPS = [
+  topics('--create --topic grouped'),
+  produce('--topic grouped', 'a\nb\nc\n'),
+  groups('--describe --group nobody'),
+  groups('--describe --group nobody --state'),
+  consume(`--topic grouped ${READERS} --from-beginning --max-messages 2`),
+  groups('--list'),
+  groups('--list --state'),
+  groups('--list --state stable'),
+  groups('--list --type'),
+  groups(`--describe ${READERS}`),
+  groups(`--describe ${READERS} --verbose`),
+  groups(`--describe ${READERS} --members`),
+  groups(`--describe ${READERS} --state`, { blank: COORDINATOR }),
+  groups('--describe --all-groups'),
+  groups(`${RESET} --to-earliest --dry-run`),
+  groups(`${RESET} --to-latest --execute`),
+  groups(`${RESET} --shift-by -2 --execute`),
+  groups(`${RESET} --to-offset 9 --execute`),
+  groups(`${RESET} --to-datetime 2020-01-01T00:00:00.000 --execute`),
+  groups(`${RESET} --by-duration PT0S --export --dry-run`),
+  groups(`--reset-offsets ${READERS} --topic nowhere --to-latest --execute`),
+  groups(`--describe ${READERS} --offsets`),
+  groups(`--delete-offsets ${READERS} --topic grouped`),
+  groups(`--delete-offsets ${READERS} --topic nowhere`),
+  groups('--delete-offsets --group nobody --topic grouped'),
+  groups(`--describe ${READERS}`),
+  groups(`--delete ${READERS}`),
+  groups(`--delete ${READERS}`),
+  groups('--list'),
+]
+
 export const COMMANDS: readonly Command[] = [
   ...TOPICS,
   ...CONFIGS,
@@ -303,4 +340,5 @@ export const COMMANDS: readonly Command[] = [
   ...DELETE_RECORDS,
   ...CLUSTER,
   ...DELETION,
+  ...GROUPS,
 ]
