@@ -56,6 +56,13 @@ export interface Leader {
   readonly leaderEpoch: number
 }
 
+/** A topic as the last metadata showed it. */
+export interface TopicPicture {
+  readonly topicId: string
+  /** By partition. */
+  readonly partitions: readonly Leader[]
+}
+
 /** A request, or how to write it in the version that is going to be used. */
 export type RequestFor<N extends ApiName> = RequestInput<N> | ((version: number) => RequestInput<N>)
 
@@ -76,10 +83,14 @@ export class Cluster {
   private readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   private readonly bootstrap: readonly Node[]
   private readonly brokers = new Map<number, Node>()
-  private readonly leaders = new Map<string, readonly Leader[]>()
+  private readonly topics = new Map<string, TopicPicture>()
+  /** What metadata said of topics that cannot be used. */
+  private readonly refusals = new Map<string, number>()
   /** Topics whose leaders someone wants to know. */
   private readonly tracked = new Set<string>()
   private readonly pauses = new Set<(error: Error) => void>()
+  /** How often metadata has come: whoever keeps conclusions from it draws them anew when this has changed. */
+  metadataCount = 0
   private controllerId = -1
   private metadataAtMs = Number.NEGATIVE_INFINITY
   private isStale = true
@@ -153,30 +164,70 @@ export class Cluster {
     attempt: Attempt,
   ): Promise<ResponseOf<'Metadata'>> {
     const asked = topics?.map(name => ({ name })) ?? null
-    const request = { topics: asked, allowAutoTopicCreation: false }
+    const { allowAutoTopicCreation } = this.config
+    const request = {
+      topics: asked,
+      allowAutoTopicCreation: allowAutoTopicCreation && asked !== null,
+    }
     const answer = await this.request('any', 'Metadata', request, attempt)
     if (answer.errorCode === errorCode('REBOOTSTRAP_REQUIRED')) this.forgetBrokers()
     if (answer.errorCode !== 0)
       throw new AnswerError(answer.errorCode, { api: 'Metadata', broker: attempt.asked })
     this.learnBrokers(answer)
     for (const topic of answer.topics) this.learnTopic(topic)
+    this.metadataCount++
     return answer
   }
 
   /** Who leads this partition. Throws a retriable AnswerError while nobody does. */
   async leader(topic: string, partition: number, attempt: Attempt): Promise<Leader> {
+    const isLed = (picture: TopicPicture) => (picture.partitions[partition]?.leaderId ?? -1) >= 0
+    const leader = (await this.topic(topic, attempt, isLed)).partitions[partition]
+    if (leader !== undefined && leader.leaderId >= 0) return leader
+    const reason = leader === undefined ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'LEADER_NOT_AVAILABLE'
+    throw new AnswerError(errorCode(reason), { api: 'Metadata', topic, partition })
+  }
+
+  /** The topic's partitions; asks once more where what is known will not do. Throws an AnswerError where there is none. */
+  async topic(
+    name: string,
+    attempt: Attempt,
+    willDo: (picture: TopicPicture) => boolean = () => true,
+  ): Promise<TopicPicture> {
     for (let asked = false; ; ) {
-      const leader = asked || this.isFresh ? this.leaders.get(topic)?.[partition] : undefined
-      if (leader !== undefined && leader.leaderId >= 0) return leader
+      const picture = asked || this.isFresh ? this.topics.get(name) : undefined
+      if (picture !== undefined && (asked || willDo(picture))) return picture
       if (asked) {
-        const reason = leader === undefined ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'LEADER_NOT_AVAILABLE'
-        throw new AnswerError(errorCode(reason), { api: 'Metadata', topic, partition })
+        const code = this.refusals.get(name) ?? errorCode('UNKNOWN_TOPIC_OR_PARTITION')
+        throw new AnswerError(code, { api: 'Metadata', topic: name })
       }
       // A request that is under way already may not ask about this topic.
-      asked = this.refreshing === null || this.tracked.has(topic)
-      this.tracked.add(topic)
+      asked = this.refreshing === null || this.tracked.has(name)
+      this.tracked.add(name)
       await this.refresh(attempt)
     }
+  }
+
+  /** What is known of a topic right now, however old. */
+  knownTopic(name: string): TopicPicture | undefined {
+    return this.topics.get(name)
+  }
+
+  /** Whether what is known needs no refreshing. */
+  get isFresh(): boolean {
+    const ageMs = this.io.clock.monotonicMs() - this.metadataAtMs
+    return !this.isStale && ageMs < this.config.metadataMaxAgeMs
+  }
+
+  /** What is known has proved wrong: the next look asks for metadata first. */
+  distrust(): void {
+    this.isStale = true
+  }
+
+  /** The open connection to this broker, or null. */
+  openConnection(nodeId: number): Connection | null {
+    const connection = this.brokers.get(nodeId)?.connection ?? null
+    return connection?.isOpen === true ? connection : null
   }
 
   /** Closes all connections; what is under way fails with a ClosedError. */
@@ -185,11 +236,6 @@ export class Cluster {
     const error = new ClosedError()
     for (const node of [...this.bootstrap, ...this.brokers.values()]) node.connection?.close(error)
     for (const reject of [...this.pauses]) reject(error)
-  }
-
-  private get isFresh(): boolean {
-    const ageMs = this.io.clock.monotonicMs() - this.metadataAtMs
-    return !this.isStale && ageMs < this.config.metadataMaxAgeMs
   }
 
   private check(signal: AbortSignal | undefined): void {
@@ -223,7 +269,8 @@ export class Cluster {
     return abortable(this.refreshing, attempt.signal)
   }
 
-  private async connect(target: Target, attempt: Attempt): Promise<Connection> {
+  /** An open connection to one broker, for callers that send on it themselves. */
+  async connect(target: Target, attempt: Attempt): Promise<Connection> {
     if (target === 'any') return this.connectAny(attempt)
     const isKnown = target === 'controller' ? this.controllerId >= 0 : this.brokers.has(target)
     if (!isKnown || !this.isFresh) await this.refresh(attempt)
@@ -322,21 +369,23 @@ export class Cluster {
     this.isStale = false
   }
 
-  private learnTopic({
-    errorCode: code,
-    name,
-    partitions,
-  }: ResponseOf<'Metadata'>['topics'][number]) {
+  private learnTopic(topic: ResponseOf<'Metadata'>['topics'][number]): void {
+    const { errorCode: code, name } = topic
     if (name === null || !this.tracked.has(name)) return
     if (code === 0) {
-      const leaders: Leader[] = []
-      for (const p of partitions) leaders[p.partitionIndex] = p
-      this.leaders.set(name, leaders)
+      const partitions: Leader[] = []
+      for (const p of topic.partitions) partitions[p.partitionIndex] = p
+      this.topics.set(name, { topicId: topic.topicId, partitions })
+      this.refusals.delete(name)
       return
     }
-    this.leaders.delete(name)
+    this.topics.delete(name)
+    this.refusals.set(name, code)
     // Asked for again by whoever still wants to know.
-    if (code === errorCode('UNKNOWN_TOPIC_OR_PARTITION')) this.tracked.delete(name)
+    if (code === errorCode('UNKNOWN_TOPIC_OR_PARTITION')) {
+      this.tracked.delete(name)
+      this.refusals.delete(name)
+    }
   }
 
   private forgetBrokers(): void {

@@ -34,6 +34,8 @@ export interface ClientOptions {
   readonly retryBackoffMaxMs?: number | undefined
   /** Age at which the picture of the cluster is asked for again (metadata.max.age.ms). Default: 5 min. */
   readonly metadataMaxAgeMs?: number | undefined
+  /** Whether asking about a topic that does not exist creates it, where brokers do that (allow.auto.create.topics). Default: no. */
+  readonly allowAutoTopicCreation?: boolean | undefined
   /** Largest response that is accepted; what claims to be larger is no Kafka broker. Default: 128 MiB. */
   readonly maxResponseBytes?: number | undefined
 }
@@ -48,6 +50,7 @@ export interface ClientConfig {
   readonly retryBackoffMs: number
   readonly retryBackoffMaxMs: number
   readonly metadataMaxAgeMs: number
+  readonly allowAutoTopicCreation: boolean
   readonly maxResponseBytes: number
 }
 
@@ -87,6 +90,7 @@ export function resolveClientConfig(options: ClientOptions): ClientConfig {
     retryBackoffMs: number('retryBackoffMs'),
     retryBackoffMaxMs: number('retryBackoffMaxMs'),
     metadataMaxAgeMs: number('metadataMaxAgeMs'),
+    allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
     maxResponseBytes: number('maxResponseBytes'),
   }
   if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)

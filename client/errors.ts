@@ -10,6 +10,8 @@
  *   PartialError     of several things asked at once, some failed
  *   ClosedError      the client was closed while the call was under way
  *   OptionError      the options given to the client are wrong
+ *   SerializerError  a value cannot be written as bytes, or bytes cannot be read as a value
+ *   RecordError      a record cannot be sent as it is
  */
 import { type ErrorName, errorName, errors } from '../protocol/errors.ts'
 
@@ -87,6 +89,30 @@ export class ClosedError extends Error {
 export class OptionError extends Error {
   override readonly name = 'OptionError'
   readonly retriable = false
+}
+
+/** A serializer's refusal; `topic` is set by the producer or consumer that used it. */
+export class SerializerError extends Error {
+  override readonly name = 'SerializerError'
+  readonly retriable = false
+
+  constructor(reason: string, cause?: unknown) {
+    super(reason, { cause })
+  }
+}
+
+/** A record that cannot be sent as it is: too large, or to a partition that does not exist. */
+export class RecordError extends Error {
+  override readonly name = 'RecordError'
+  readonly retriable = false
+  readonly place: Place
+  readonly advice: string
+
+  constructor(reason: string, place: Place, advice: string) {
+    super(sentence(reason, advice))
+    this.place = place
+    this.advice = advice
+  }
 }
 
 /** One of Kafka's errors, as a broker answered it. */
