@@ -23,7 +23,7 @@ import { type Disk, type File, isDiskFull } from './disk.ts'
 import { MAX_RELATIVE_OFFSET, OffsetIndex } from './offset-index.ts'
 import { StagedRuns, type Staging } from './staging.ts'
 import { TailPositions } from './tail-positions.ts'
-import { TIME_ENTRY_BYTES, TimeIndex } from './time-index.ts'
+import { readLastEntry, TimeIndex } from './time-index.ts'
 import { TxnIndex } from './txn-index.ts'
 
 /** The settings of a log that its segments read. */
@@ -381,22 +381,11 @@ export class Segment {
   /** Learns a sealed segment's greatest timestamp from the last entry of its time index, without loading it. */
   async loadMaxTimestamp(): Promise<void> {
     if (this.isMaxTimestampKnown) return
-    const entry = Buffer.alloc(TIME_ENTRY_BYTES)
-    let isRead = false
-    try {
-      const file = await this.disk.open(`${this.path}.timeindex`)
-      const start = file.size - TIME_ENTRY_BYTES
-      if (start >= 0 && file.size % TIME_ENTRY_BYTES === 0) {
-        isRead = (await file.read(start, entry)) === TIME_ENTRY_BYTES
-      }
-      await file.close()
-    } catch {
-      // A missing index is rebuilt by `load`.
-    }
+    const last = await readLastEntry(this.disk, `${this.path}.timeindex`, this.baseOffset)
     // Removed while it was looked for: it has nothing to find any more.
     if (this.isClosing) return
-    const last = new TimeIndex(this.baseOffset, TIME_ENTRY_BYTES * 2, entry)
-    if (!isRead || !last.isSane(this.lastPossibleEnd)) return this.load()
+    // A missing index is rebuilt by `load`.
+    if (last === null || !last.isSane(this.lastPossibleEnd)) return this.load()
     this.greatestTimestamp = last.lastTimestamp
     this.offsetOfGreatest = last.lastOffset
   }

@@ -8,6 +8,7 @@
  * An entry says: no batch up to that one has a greater timestamp. Timestamps ascend strictly, offsets never fall.
  */
 import assert from 'node:assert/strict'
+import type { Disk } from './disk.ts'
 import { IndexEntries } from './index-entries.ts'
 
 export const TIME_ENTRY_BYTES = 12
@@ -90,4 +91,26 @@ export class TimeIndex {
     }
     return count === 0 || this.lastOffset < endOffset
   }
+}
+
+/** An index of only the last entry in the file: enough to know the greatest timestamp. Null where it cannot be read. */
+export async function readLastEntry(
+  disk: Disk,
+  path: string,
+  baseOffset: number,
+): Promise<TimeIndex | null> {
+  const entry = Buffer.alloc(TIME_ENTRY_BYTES)
+  try {
+    const file = await disk.open(path)
+    try {
+      const start = file.size - TIME_ENTRY_BYTES
+      if (start < 0 || file.size % TIME_ENTRY_BYTES !== 0) return null
+      if ((await file.read(start, entry)) !== TIME_ENTRY_BYTES) return null
+    } finally {
+      await file.close()
+    }
+  } catch {
+    return null
+  }
+  return new TimeIndex(baseOffset, TIME_ENTRY_BYTES * 2, entry)
 }
