@@ -1,6 +1,7 @@
 /**
  * How long a start takes: from spawning `ottla broker` to the first acknowledged record, on an empty directory and on
- * the directory it left behind. `node dist/bench/start.js [starts]`; prints one line a start and the medians.
+ * the directory it left behind. `node dist/bench/start.js [starts]`; prints one line a start, the medians and
+ * the fastest.
  */
 
 import { spawn } from 'node:child_process'
@@ -79,9 +80,11 @@ async function measure(dataDir: string): Promise<Start> {
   }
 }
 
-const median = (starts: readonly Start[]): string => {
+/** The fastest as well: on a busy machine it is the one that was least kept waiting. */
+const summary = (starts: readonly Start[]): string => {
   const sorted = starts.map(start => start.acknowledgedMs).sort((a, b) => a - b)
-  return `${sorted[Math.floor(sorted.length / 2)]?.toFixed(0)} ms`
+  const median = sorted[Math.floor(sorted.length / 2)]
+  return `${median?.toFixed(0)} ms (fastest ${sorted[0]?.toFixed(0)} ms)`
 }
 
 const count = Number(process.argv[2] ?? 5)
@@ -106,4 +109,4 @@ try {
   rmSync(directory, { recursive: true, force: true })
 }
 console.log(`node ${process.version}, ${cpus()[0]?.model}`)
-console.log(`median of ${count}: first ${median(firsts)}, again ${median(agains)}`)
+console.log(`median of ${count}: first ${summary(firsts)}, again ${summary(agains)}`)
