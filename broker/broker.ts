@@ -14,6 +14,7 @@ import { adoptOnce, nameUnknown } from './adoption.ts'
 import { type BrokerConfig, giveIfMissing, reconfigure } from './config.ts'
 import { FetchSessions } from './fetch-sessions.ts'
 import { GroupCoordinator } from './group/coordinator.ts'
+import { LogCleaner } from './log-cleaner.ts'
 import { LogMaintenance } from './log-maintenance.ts'
 import type { Logger } from './logger.ts'
 import { MemoryBudget } from './memory-budget.ts'
@@ -50,6 +51,7 @@ export class Broker {
   readonly maintenance: LogMaintenance
   readonly groups: GroupCoordinator
   private readonly scrubber: Scrubber
+  readonly cleaner: LogCleaner
   private readonly disk: Disk
   private readonly startedAtMs: number
   private readonly version: string
@@ -81,12 +83,15 @@ export class Broker {
       metrics,
       logConfigOf: topic => logConfigFor(config.topicDefaults, topic.configs),
     })
+    const logs = () => this.logs()
+    this.cleaner = new LogCleaner({ config, io, logger, logs })
     this.maintenance = new LogMaintenance({
       config,
       clock: io.clock,
       logger,
       deletedFiles: logDirectory.deletedFiles,
-      logs: () => this.logs(),
+      cleaner: this.cleaner,
+      logs,
     })
     this.groups = new GroupCoordinator({
       config,
@@ -214,6 +219,10 @@ export class Broker {
       slowDisk: () => this.disk.slowdowns,
       damagedBatches: () => this.damagedBatches(),
       scrub: () => this.scrubber,
+      cleaner: () => ({
+        ...this.cleaner.figures,
+        sinceLastRunMs: this.io.clock.nowMs() - this.cleaner.figures.lastRunMs,
+      }),
       budget: () => this.budget,
       fetchSessions: () => ({
         sessions: this.fetchSessions.count,

@@ -1,6 +1,7 @@
 /**
- * What a broker does for its logs by the clock, besides checkpoints: retention, every `log.retention.check.interval.ms`,
- * and the removal of dropped files when their delay is over. The work itself is in segment-store/.
+ * What a broker does for its logs by the clock, besides checkpoints: retention, every `log.retention.check.interval.ms`;
+ * compaction, as long as a log asks for it, and then again after `log.cleaner.backoff.ms`; and the removal of dropped
+ * files when their delay is over. The work itself is in segment-store/.
  *
  * One log is looked at after the other, so that a broker with thousands of them stays responsive.
  */
@@ -8,6 +9,7 @@ import type { Clock, Timer } from '../protocol/io.ts'
 import type { DeletedFiles } from '../segment-store/deleted-files.ts'
 import type { Log } from '../segment-store/log.ts'
 import type { BrokerConfig } from './config.ts'
+import type { LogCleaner } from './log-cleaner.ts'
 import type { Logger } from './logger.ts'
 
 /** How often dropped files are looked for whose delay is over. */
@@ -18,6 +20,7 @@ export interface LogMaintenanceOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly deletedFiles: DeletedFiles
+  readonly cleaner: LogCleaner
   /** The logs that are open now. */
   readonly logs: () => Iterable<Log>
 }
@@ -38,6 +41,10 @@ export class LogMaintenance {
       run: () => this.enforceRetention(),
       intervalMs: () => config.logRetentionCheckIntervalMs,
     })
+    this.repeat('compaction', config.logCleanerBackoffMs, {
+      run: () => this.options.cleaner.run(),
+      intervalMs: () => config.logCleanerBackoffMs,
+    })
     this.repeat('removal of dropped files', SWEEP_INTERVAL_MS, {
       run: () => this.options.deletedFiles.sweep(),
       intervalMs: () => SWEEP_INTERVAL_MS,
@@ -47,6 +54,7 @@ export class LogMaintenance {
   /** Nothing is begun any more; resolves when what was under way is done. */
   async stop(): Promise<void> {
     this.isStopped = true
+    this.options.cleaner.stop()
     for (const timer of this.timers.values()) timer.cancel()
     await Promise.all(this.running)
   }

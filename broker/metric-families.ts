@@ -10,6 +10,8 @@
  * kafka_exporter runs once for a cluster, we once for each broker: the kafka_topic_* series of a partition come from its
  * leader alone, so that a sum over brokers is right. The kafka_log_* series come from every replica, as in Kafka.
  */
+
+import { cleanerMetrics } from './cleaner-metrics.ts'
 import { groupFamilies } from './group-metric-families.ts'
 import type {
   ClusterFigures,
@@ -356,6 +358,10 @@ function sourceFamily(
   return { name, type, labels: [], help, collect }
 }
 
+const cleanerFamilies: readonly MetricFamily[] = cleanerMetrics.map(({ name, type, help, value }) =>
+  sourceFamily(name, type, help, sources => value(sources.cleaner())),
+)
+
 const ownFamilies: readonly MetricFamily[] = [
   sourceFamily(
     'ottla_memory_budget_used_bytes',
@@ -435,5 +441,6 @@ export const metricFamilies: readonly MetricFamily[] = [
   ...clusterFamilies,
   ...connectionFamilies,
   ...groupFamilies,
+  ...cleanerFamilies,
   ...ownFamilies,
 ]

@@ -120,6 +120,19 @@ export interface MetricsSources {
   damagedBatches(): number
   /** What the scrubber has done. */
   scrub(): { readonly bytes: number; readonly problems: number; readonly rounds: number }
+  /** Compaction: see `CleanerFigures` in log-cleaner.ts. */
+  cleaner(): {
+    readonly maxDirtyPercent: number
+    readonly sinceLastRunMs: number
+    readonly uncleanablePartitions: number
+    readonly recopyPercent: number
+    readonly bufferUtilizationPercent: number
+    readonly cleanTimeSeconds: number
+    readonly progress: number
+    readonly passes: number
+    readonly bytesRead: number
+    readonly bytesWritten: number
+  }
   budget(): { readonly used: number; readonly limit: number }
   fetchSessions(): {
     readonly sessions: number

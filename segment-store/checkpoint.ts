@@ -1,7 +1,8 @@
 /**
  * The small text files of a data directory, each replaced as a whole:
  *
- *   recovery-point-offset-checkpoint, log-start-offset-checkpoint, replication-offset-checkpoint (high watermarks):
+ *   recovery-point-offset-checkpoint, log-start-offset-checkpoint, replication-offset-checkpoint (high watermarks),
+ *   cleaner-offset-checkpoint:
  *     0                      version
  *     2                      number of lines that follow
  *     orders 0 1130          topic, partition, offset
@@ -13,6 +14,7 @@ import { MalformedError } from '../protocol/buffer.ts'
 
 export const RECOVERY_POINTS = 'recovery-point-offset-checkpoint'
 export const LOG_START_OFFSETS = 'log-start-offset-checkpoint'
+export const CLEANED_OFFSETS = 'cleaner-offset-checkpoint'
 export const HIGH_WATERMARKS = 'replication-offset-checkpoint'
 export const LEADER_EPOCHS = 'leader-epoch-checkpoint'
 export const META_PROPERTIES = 'meta.properties'

@@ -43,7 +43,6 @@ function topic<T extends SettingValue>(
 }
 
 const TIERED = 'segments stay on the local disk: there is no tiered storage'
-const RETENTION = 'records are not compacted yet'
 const ALONE = 'a single broker copies nothing to others yet'
 
 const replicaList: Valid = {
@@ -62,13 +61,10 @@ const replicaList: Valid = {
 export const topicSettings = {
   'cleanup.policy': topic(
     'log.cleanup.policy',
-    ignored(
-      RETENTION,
-      list(
-        ['delete'],
-        oneOf('compact', 'delete'),
-        'What happens to old segments: delete drops them by age or size, compact keeps the newest record of each key, both do both, an empty list keeps everything.',
-      ),
+    list(
+      ['delete'],
+      oneOf('compact', 'delete'),
+      'What happens to old segments: delete drops them by age or size, compact keeps the newest record of each key, both do both, an empty list keeps everything.',
     ),
   ),
   'compression.gzip.level': topic(
@@ -97,13 +93,10 @@ export const topicSettings = {
   ),
   'delete.retention.ms': topic(
     'log.cleaner.delete.retention.ms',
-    ignored(
-      RETENTION,
-      long(
-        86_400_000,
-        atLeast(0),
-        'How long a deletion mark (a record without a value) stays readable in a compacted topic.',
-      ),
+    long(
+      86_400_000,
+      atLeast(0),
+      'How long a deletion mark (a record without a value) stays readable in a compacted topic.',
     ),
   ),
   'file.delete.delay.ms': topic(
@@ -156,13 +149,10 @@ export const topicSettings = {
   ),
   'max.compaction.lag.ms': topic(
     'log.cleaner.max.compaction.lag.ms',
-    ignored(
-      RETENTION,
-      long(
-        INT64_MAX,
-        atLeast(1),
-        'A record of a compacted topic is compacted at the latest after this time.',
-      ),
+    long(
+      INT64_MAX,
+      atLeast(1),
+      'A record of a compacted topic is compacted at the latest after this time.',
     ),
   ),
   'max.message.bytes': topic(
@@ -195,21 +185,15 @@ export const topicSettings = {
   ),
   'min.cleanable.dirty.ratio': topic(
     'log.cleaner.min.cleanable.ratio',
-    ignored(
-      RETENTION,
-      double(
-        0.5,
-        between(0, 1),
-        'The part of a compacted log that must be uncompacted before it is worth cleaning.',
-      ),
+    double(
+      0.5,
+      between(0, 1),
+      'The part of a compacted log that must be uncompacted before it is worth cleaning.',
     ),
   ),
   'min.compaction.lag.ms': topic(
     'log.cleaner.min.compaction.lag.ms',
-    ignored(
-      RETENTION,
-      long(0, atLeast(0), 'A record of a compacted topic stays uncompacted at least this long.'),
-    ),
+    long(0, atLeast(0), 'A record of a compacted topic stays uncompacted at least this long.'),
   ),
   'min.insync.replicas': topic(
     'min.insync.replicas',

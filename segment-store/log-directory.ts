@@ -7,6 +7,7 @@
  *   recovery-point-offset-checkpoint     of each log: below it everything is on the medium
  *   log-start-offset-checkpoint          where a log starts, if that is not the start of its first segment
  *   replication-offset-checkpoint        high watermarks
+ *   cleaner-offset-checkpoint            how far compaction has come
  *   orders-0/ orders-1/ …                the logs: <topic>-<partition>
  *   orders-0.<id>-delete/                a deleted log on its way out
  *
@@ -16,6 +17,7 @@ import type { BufferPool } from '../protocol/buffer-pool.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Io } from '../protocol/io.ts'
 import {
+  CLEANED_OFFSETS,
   encodeMetaProperties,
   encodeOffsets,
   encodePartitionMetadata,
@@ -127,7 +129,7 @@ export class LogDirectory {
     const { disk, path } = this.options
     const properties = await disk.readFile(`${path}/${META_PROPERTIES}`)
     if (properties !== null) this.properties = parseMetaProperties(properties)
-    for (const name of [RECOVERY_POINTS, LOG_START_OFFSETS, HIGH_WATERMARKS]) {
+    for (const name of [RECOVERY_POINTS, LOG_START_OFFSETS, HIGH_WATERMARKS, CLEANED_OFFSETS]) {
       this.offsets.set(name, await this.readOffsets(name))
     }
     const entries = await disk.list(path)
@@ -269,7 +271,12 @@ export class LogDirectory {
       recoveryPoint: this.checkpointed(RECOVERY_POINTS, name) ?? 0,
       logStartOffset: this.checkpointed(LOG_START_OFFSETS, name) ?? 0,
       ...(log === undefined ? {} : { log }),
-      on: { ...on, startMoved: () => this.checkpointStarts() },
+      cleanedOffset: this.checkpointed(CLEANED_OFFSETS, name) ?? 0,
+      on: {
+        ...on,
+        startMoved: () => this.checkpointSoon(() => this.writeStarts([...this.logs])),
+        cleanedMoved: () => this.checkpointSoon(() => this.writeCleaned()),
+      },
     })
     return opened
   }
@@ -311,16 +318,22 @@ export class LogDirectory {
   /** Once a minute, and when something must not be forgotten: notes how far each log has come. */
   checkpoint(): Promise<void> {
     // One after the other: the files are replaced by way of one aside each.
-    const next = this.checkpointing.then(() => this.checkpointOnce())
+    return this.checkpointSoon(() => this.checkpointOnce())
+  }
+
+  /** Writes one of the files, behind those that are being written. */
+  private checkpointSoon(write: () => Promise<void>): Promise<void> {
+    const next = this.checkpointing.then(write)
     this.checkpointing = next.catch(() => {})
     return next
   }
 
-  /** A log's start has moved, and files will go for it: only when this is on the medium. */
-  private checkpointStarts(): Promise<void> {
-    const next = this.checkpointing.then(() => this.writeStarts([...this.logs]))
-    this.checkpointing = next.catch(() => {})
-    return next
+  private writeCleaned(): Promise<void> {
+    return this.writeOffsets(CLEANED_OFFSETS, offsets => {
+      for (const [name, log] of this.logs) {
+        if (log.cleanedOffset > 0) offsets.set(name, log.cleanedOffset)
+      }
+    })
   }
 
   private writeStarts(logs: readonly [string, Log][]): Promise<void> {

@@ -21,6 +21,8 @@ export interface LogCallbacks {
   startMoved?(): Promise<void>
   /** The disk was full: nothing above `writtenOffset` that was appended so far will ever be written. The log goes on. */
   dropped?(writtenOffset: number): void
+  /** Compaction has come to `cleanedOffset`. Resolves when that is noted. */
+  cleanedMoved?(): Promise<void>
   /** The log has failed; called once. */
   failed(error: Error): void
 }
@@ -51,6 +53,8 @@ export interface LogOptions {
   readonly recoveryPoint: number
   /** As checkpointed, or 0. */
   readonly logStartOffset: number
+  /** Below it compaction has been, as checkpointed; 0 where it has not. */
+  readonly cleanedOffset?: number
   readonly log?: StoreLog
   readonly space?: SpaceWatch | undefined
   readonly on: LogCallbacks

@@ -1,5 +1,6 @@
 /**
- * What a log is made of, for the files that do a part of its work: shortening.ts, retention.ts. `Log` is the
+ * What a log is made of, for the files that do a part of its work: shortening.ts,
+ * retention.ts, cleaner.ts, swap.ts. `Log` is the
  * only implementation; everyone outside of this room uses its methods.
  */
 import type { LogConfig } from './config.ts'
@@ -30,11 +31,19 @@ export interface LogParts {
   logStartOffset: number
   logEndOffset: number
   readonly highWatermark: number
+  readonly lastStableOffset: number
+  /** Below it compaction has been; never above the end. */
+  cleanedOffset: number
   readonly deletedFiles: DeletedFiles
   /** Seals the active segment and begins the next. */
   roll(nowMs: number): void
   /** Resolves when it is on the medium that the log starts at `logStartOffset`. */
   startMoved(): Promise<void>
+  /** Resolves when `cleanedOffset` is noted. */
+  cleanedMoved(): Promise<void>
+  sync(): Promise<void>
+  /** Runs what adds, drops or replaces sealed segments, one after the other. */
+  exclusively<T>(task: () => Promise<T>): Promise<T>
   /** Writes the epoch file, in the background, if it does not say what `epochs` says. */
   saveEpochs(): void
   /** Waits until nothing is being written any more, neither batches nor what describes them. */

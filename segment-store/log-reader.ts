@@ -333,8 +333,9 @@ class SegmentRead {
   private nextSegment(): LogSlice | Promise<LogSlice> {
     const { segments } = this.log
     // By offset: this segment may be gone from the list, and its successor may hold what was in it.
-    const next = segments[segmentIndexFor(segments, this.segment.endOffset)]!
-    if (next === this.segment || this.segment.endOffset >= this.bound) return empty(this.request)
+    const index = segmentIndexFor(segments, this.segment.endOffset)
+    const next = segments[index] === this.segment ? segments[index + 1] : segments[index]
+    if (next === undefined || this.segment.endOffset >= this.bound) return empty(this.request)
     return new SegmentRead(this.log, this.request, this.bound, next).start()
   }
 

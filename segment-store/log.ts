@@ -16,6 +16,14 @@
 import type { BufferPool } from '../protocol/buffer-pool.ts'
 import * as batches from '../protocol/record-batch.ts'
 import { LEADER_EPOCHS } from './checkpoint.ts'
+import {
+  type CleaningOptions,
+  type CleaningResult,
+  cleanLog,
+  type Dirtiness,
+  dirtinessOf,
+  isWorthCleaning,
+} from './cleaner.ts'
 import type { LogConfig } from './config.ts'
 import { DeletedFiles } from './deleted-files.ts'
 import { type Disk, isDiskFull } from './disk.ts'
@@ -70,6 +78,8 @@ export class Log implements reader.ReadableLog, LogParts {
   logEndOffset: number
   /** Set by whoever knows; checkpointed by the log directory. -1: the written offset. */
   highWatermark = -1
+  /** Below it compaction has been. */
+  cleanedOffset: number
 
   // The insides: for the files of this room that do a part of the log's work (see log-parts.ts), and for nobody else.
   readonly disk: Disk
@@ -110,6 +120,7 @@ export class Log implements reader.ReadableLog, LogParts {
     this.snapshots = opened.snapshots
     this.logStartOffset = opened.logStartOffset
     this.logEndOffset = opened.logEndOffset
+    this.cleanedOffset = Math.min(options.cleanedOffset ?? 0, opened.logEndOffset)
     this.writer = new LogWriter({
       name: this.name,
       directory: options.directory,
@@ -367,6 +378,30 @@ export class Log implements reader.ReadableLog, LogParts {
   }
 
   // ---------------------------------------------------------------------------------- shortening and closing
+
+  /**
+   * One pass of compaction at the time `nowMs`, if the topic's settings ask for one; null if not. See cleaner.ts. Nobody
+   * may call it again before it has resolved.
+   */
+  async compact(nowMs: number, options: CleaningOptions = {}): Promise<CleaningResult | null> {
+    const dirtiness = await dirtinessOf(this, nowMs)
+    if (dirtiness === null || !isWorthCleaning(this, dirtiness)) return null
+    return await cleanLog(this, nowMs, options)
+  }
+
+  /** What there is to compact; null if the policy does not ask for compaction. */
+  dirtiness(nowMs: number): Promise<Dirtiness | null> {
+    return dirtinessOf(this, nowMs)
+  }
+
+  /** Whether the topic's settings ask for a pass. */
+  isWorthCompacting(dirtiness: Dirtiness): boolean {
+    return isWorthCleaning(this, dirtiness)
+  }
+
+  async cleanedMoved(): Promise<void> {
+    await this.options.on.cleanedMoved?.()
+  }
 
   /** Runs what adds, drops or replaces sealed segments, one after the other. */
   exclusively<T>(task: () => Promise<T>): Promise<T> {

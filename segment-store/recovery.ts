@@ -17,6 +17,7 @@ import type { LogOptions, StoreLog } from './log-options.ts'
 import { ProducerSnapshots } from './producer-snapshots.ts'
 import { ProducerStates } from './producer-state.ts'
 import { Segment } from './segment.ts'
+import { finishSwaps } from './swap.ts'
 import { TxnIndex } from './txn-index.ts'
 
 /** A log file begins with a batch of format 0 or 1, which Kafka 4 no longer writes and we do not read. */
@@ -73,6 +74,7 @@ class Opening {
 
   async run(): Promise<OpenedLog> {
     const { options } = this
+    await finishSwaps(options.disk, options.directory, options.log)
     const inventory = await this.takeInventory()
     this.snapshots = new ProducerSnapshots(
       options.disk,
@@ -109,11 +111,6 @@ class Opening {
     const others: { name: string; base: number }[] = []
     for (const { name, isDirectory, size, modifiedMs } of await disk.list(directory)) {
       if (isDirectory) continue
-      if (name.endsWith('.swap')) {
-        throw new Error(
-          `${directory}/${name}: an unfinished compaction of another broker; let it finish`,
-        )
-      }
       if (/\.(deleted|cleaned|tmp)$/.test(name)) {
         await disk.remove(`${directory}/${name}`)
         continue

@@ -35,15 +35,20 @@ export function mustRoll(
   if (active.size > config.segmentBytes - size) return true
   const waitedMs =
     active.firstTimestamp >= 0 ? timestamp - active.firstTimestamp : nowMs - active.createdMs
-  if (waitedMs > config.segmentMs - jitterMs(log)) return true
+  if (waitedMs > maxSegmentMs(config) - jitterMs(log)) return true
   return active.areIndexesFull || !active.fits(lastOffset)
+}
+
+/** Only sealed segments are compacted: where that must happen in time, they are sealed in time. */
+function maxSegmentMs({ cleanupPolicy, maxCompactionLagMs, segmentMs }: LogConfig): number {
+  return cleanupPolicy.compact ? Math.min(maxCompactionLagMs, segmentMs) : segmentMs
 }
 
 /** Partitions that began together should not roll together: a part of `segment.jitter.ms`, fixed for each segment. */
 function jitterMs({ name, config, active }: RollingLog): number {
-  const { segmentJitterMs, segmentMs } = config
+  const { segmentJitterMs } = config
   if (segmentJitterMs === 0) return 0
   let hash = active.baseOffset % 2147483647
   for (let i = 0; i < name.length; i++) hash = (hash * 31 + name.charCodeAt(i)) | 0
-  return Math.abs(hash) % Math.min(segmentJitterMs, segmentMs)
+  return Math.abs(hash) % Math.min(segmentJitterMs, maxSegmentMs(config))
 }

@@ -123,6 +123,15 @@ export class Segment {
     return segment
   }
 
+  /** Takes an open file and what its index files say: of a sealed segment whose files have another ending for now. */
+  adopt(file: File, offsets: Buffer | null, times: Buffer | null): void {
+    this.openFile = file
+    this.offsetIndex = new OffsetIndex(this.baseOffset, this.config.segmentIndexBytes, offsets)
+    this.timeIndex = new TimeIndex(this.baseOffset, this.config.segmentIndexBytes, times)
+    this.greatestTimestamp = this.timeIndex.lastTimestamp
+    this.offsetOfGreatest = this.timeIndex.lastOffset
+  }
+
   get file(): File {
     assert(this.openFile !== null, 'the segment is not loaded')
     return this.openFile
@@ -392,14 +401,28 @@ export class Segment {
 
   /** Runs `work` with the segment loaded, and kept so until it is done even if the segment is removed meanwhile. */
   async use<T>(work: () => T | Promise<T>): Promise<T> {
+    await this.hold()
+    try {
+      return await work()
+    } finally {
+      await this.letGo()
+    }
+  }
+
+  /** Loads the segment and keeps it so until `letGo`. */
+  async hold(): Promise<void> {
     this.users += 1
     try {
       await this.load()
-      return await work()
-    } finally {
-      this.users -= 1
-      if (this.isClosing) await this.close()
+    } catch (error) {
+      await this.letGo()
+      throw error
     }
+  }
+
+  async letGo(): Promise<void> {
+    this.users -= 1
+    if (this.isClosing) await this.close()
   }
 
   /**

@@ -106,6 +106,7 @@ export async function truncateFully(log: LogParts, offset: number): Promise<void
 function endAt(log: LogParts, offset: number): void {
   log.logEndOffset = offset
   log.writer.endAt(offset)
+  log.cleanedOffset = Math.min(log.cleanedOffset, offset)
   log.logStartOffset = Math.min(log.logStartOffset, offset)
   if (log.epochs.truncateFromEnd(offset)) log.areEpochsDirty = true
   log.saveEpochs()

@@ -176,13 +176,7 @@ const share: Settings = because('there are no share groups and no streams groups
   'share.fetch.purgatory.purge.interval.requests': int(1000),
 })
 
-const cleaner: Settings = because('records are not compacted yet', {
-  'log.cleaner.backoff.ms': long(15_000, atLeast(0)),
-  'log.cleaner.dedupe.buffer.size': long(134_217_728),
-  'log.cleaner.enable': boolean(true),
-  'log.cleaner.io.buffer.load.factor': double(0.9),
-  'log.cleaner.io.buffer.size': int(524_288, atLeast(0)),
-  'log.cleaner.io.max.bytes.per.second': double(Number.MAX_VALUE),
+const cleaner: Settings = because('logs are compacted one at a time', {
   'log.cleaner.threads': int(1, atLeast(0)),
 })
 

@@ -6,6 +6,8 @@ import { INT64_MAX } from '../../protocol/buffer.ts'
 import { topicSettings } from '../../segment-store/config.ts'
 import {
   atLeast,
+  boolean,
+  double,
   int,
   list,
   long,
@@ -43,6 +45,28 @@ export const logSettings = {
   'compression.lz4.level': defaultOf('compression.lz4.level', t['compression.lz4.level']),
   'compression.type': defaultOf('compression.type', t['compression.type']),
   'compression.zstd.level': defaultOf('compression.zstd.level', t['compression.zstd.level']),
+  'log.cleaner.backoff.ms': long(
+    15_000,
+    atLeast(0),
+    'How long the cleaner waits when no log asks for compaction.',
+  ),
+  'log.cleaner.dedupe.buffer.size': long(
+    134_217_728,
+    null,
+    'The most memory that a pass of compaction takes to remember keys, 24 bytes for each; what does not fit is left to the next pass.',
+  ),
+  'log.cleaner.enable': boolean(true, null, 'Whether logs are compacted at all.'),
+  'log.cleaner.io.buffer.load.factor': double(
+    0.9,
+    null,
+    'How full the table of keys may become: fuller remembers more, and is slower.',
+  ),
+  'log.cleaner.io.buffer.size': int(524_288, atLeast(0), 'How much compaction reads at a time.'),
+  'log.cleaner.io.max.bytes.per.second': double(
+    Number.MAX_VALUE,
+    null,
+    'The most bytes that compaction reads and writes in a second.',
+  ),
   'log.cleaner.delete.retention.ms': defaultOf('delete.retention.ms', t['delete.retention.ms']),
   'log.cleaner.max.compaction.lag.ms': defaultOf(
     'max.compaction.lag.ms',
