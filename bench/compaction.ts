@@ -1,10 +1,11 @@
 /**
- * Speed of compaction: `node dist/bench/compaction.js [MB] [record bytes] [distinct keys] [codec]`. Writes a log on the
+ * Speed of compaction: `node dist/bench/compaction.js [MB] [record bytes] [distinct keys] [codec] [thread]`. Writes a log on the
  * real disk, reads it once (the measure), compacts it, and prints both in MB of uncompressed input per second.
  */
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { cleanInThread } from '../broker/cleaner-thread.ts'
 import { BufferPool } from '../protocol/buffer-pool.ts'
 import type { CodecName } from '../protocol/compression.ts'
 import { encodeBatch } from '../protocol/records.ts'
@@ -14,7 +15,8 @@ import { Staging } from '../segment-store/staging.ts'
 import { SystemDisk } from '../segment-store/system-disk.ts'
 
 const MEGABYTE = 1_000_000
-const [, , megabytes = '200', recordBytes = '1024', keys = '20000', codec = 'none'] = process.argv
+const [, , megabytes = '200', recordBytes = '1024', keys = '20000', codec = 'none', where = ''] =
+  process.argv
 const root = fs.mkdtempSync(path.join(process.env['TMPDIR'] ?? os.tmpdir(), 'ottla-compaction-'))
 const directory = `${root}/bench-0`
 const batchRecords = Math.max(1, Math.floor(16_384 / Number(recordBytes)))
@@ -78,7 +80,7 @@ async function main(): Promise<void> {
 
   const cpuBefore = process.cpuUsage()
   const start = performance.now()
-  const result = await log.compact(Date.now())
+  const result = await log.compact(Date.now(), where === 'thread' ? { engine: cleanInThread } : {})
   const compacted = megabytesPerSecond(performance.now() - start)
   const { user, system } = process.cpuUsage(cpuBefore)
   const cpu = megabytesPerSecond((user + system) / 1000)

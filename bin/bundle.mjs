@@ -6,7 +6,7 @@ import { build } from 'esbuild'
 const outdir = 'dist/bundle'
 rmSync(outdir, { recursive: true, force: true })
 await build({
-  entryPoints: ['cli/main.ts'],
+  entryPoints: { main: 'cli/main.ts', 'cleaner-worker': 'broker/cleaner-worker.ts' },
   outdir,
   bundle: true,
   // Commands, and what is loaded on demand, stay files of their own.

@@ -6,6 +6,7 @@
  * (recovery) → ready. Stop order: the reverse, with a sync and the clean-shutdown mark last.
  */
 import type { Io, Timer } from '../protocol/io.ts'
+import type { CleaningEngine } from '../segment-store/cleaner.ts'
 import { logConfigFor, validateTopicConfigs } from '../segment-store/config.ts'
 import type { Disk } from '../segment-store/disk.ts'
 import type { Log } from '../segment-store/log.ts'
@@ -34,6 +35,8 @@ export interface BrokerOptions {
   readonly logger: Logger
   readonly metrics: Metrics
   readonly version: string
+  /** Does the work of compaction on files; without it, the broker's own thread does. */
+  readonly cleaningEngine?: CleaningEngine
 }
 
 export class Broker {
@@ -84,7 +87,11 @@ export class Broker {
       logConfigOf: topic => logConfigFor(config.topicDefaults, topic.configs),
     })
     const logs = () => this.logs()
-    this.cleaner = new LogCleaner({ config, io, logger, logs })
+    const engine = options.cleaningEngine
+    this.cleaner = new LogCleaner({
+      ...{ config, io, logger, logs },
+      ...(engine === undefined ? {} : { engine }),
+    })
     this.maintenance = new LogMaintenance({
       config,
       clock: io.clock,

@@ -9,6 +9,7 @@
 import { systemIo } from '../protocol/system-io.ts'
 import { MemoryDisk } from '../segment-store/memory-disk.ts'
 import { SystemDisk } from '../segment-store/system-disk.ts'
+import { cleanInThread } from './cleaner-thread.ts'
 import { loadConfig } from './config.ts'
 import { type Logger, silentLogger } from './logger.ts'
 import { RunningBroker } from './running.ts'
@@ -44,7 +45,9 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Emb
   const running = await RunningBroker.start({
     config: loadConfig({ overrides, flags }),
     io: systemIo(),
-    disk: dataDir === undefined ? new MemoryDisk() : new SystemDisk(),
+    ...(dataDir === undefined
+      ? { disk: new MemoryDisk() }
+      : { disk: new SystemDisk(), cleaningEngine: cleanInThread }),
     logger,
   })
   const bound = running.server.addresses[0]!

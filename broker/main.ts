@@ -4,6 +4,7 @@
  */
 import { systemIo } from '../protocol/system-io.ts'
 import { SystemDisk } from '../segment-store/system-disk.ts'
+import { cleanInThread } from './cleaner-thread.ts'
 import { type BrokerConfig, ConfigError, loadConfig } from './config.ts'
 import type { Logger } from './logger.ts'
 import { createLogger, type LogLevel } from './pino-logger.ts'
@@ -45,7 +46,13 @@ export async function runBroker(options: RunBrokerOptions): Promise<void> {
     for (const { because, names } of config.ignored) {
       logger.info('settings ignored', { names, because })
     }
-    running = await RunningBroker.start({ config, io: systemIo(), disk: new SystemDisk(), logger })
+    running = await RunningBroker.start({
+      config,
+      io: systemIo(),
+      disk: new SystemDisk(),
+      cleaningEngine: cleanInThread,
+      logger,
+    })
   } catch (error) {
     process.exitCode = error instanceof ConfigError ? 2 : 1
     return logger.error('broker not started', { reason: (error as Error).message })

@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module'
 import type { Io } from '../protocol/io.ts'
+import type { CleaningEngine } from '../segment-store/cleaner.ts'
 import type { Disk } from '../segment-store/disk.ts'
 import { Broker } from './broker.ts'
 import type { BrokerConfig } from './config.ts'
@@ -17,6 +18,8 @@ export interface RunOptions {
   readonly io: Io
   readonly disk: Disk
   readonly logger: Logger
+  /** See `BrokerOptions`. */
+  readonly cleaningEngine?: CleaningEngine
 }
 
 export class RunningBroker {
