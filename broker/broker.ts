@@ -174,6 +174,7 @@ export class Broker {
     this.controller.onImage((before, after) => this.follow(before, after))
     await this.controller.start()
     if (!this.logDirectory.wasCleanShutdown) await this.controller.beginNewTerms()
+    this.finishDeletions()
     await nameUnknown(this.image, this.logDirectory, this.logger)
     let nextId = 0
     for (const { log } of this.replicas.all()) {
@@ -189,6 +190,19 @@ export class Broker {
 
   private *logs(): Iterable<Log> {
     for (const { log } of this.replicas.all()) yield log
+  }
+
+  /** What earlier runs deleted and did not come to remove; that can take long, and nobody waits for it. */
+  private finishDeletions(): void {
+    const ids = new Set(Array.from(this.image.topics.values(), ({ id }) => id))
+    this.logDirectory
+      .removeDeleted(id => ids.has(id))
+      .then(
+        directories => {
+          if (directories.length > 0) this.logger.info('deletions finished', { directories })
+        },
+        error => this.logger.warn('deleted logs not removed', { error }),
+      )
   }
 
   private async follow(before: ClusterImage, after: ClusterImage): Promise<void> {

@@ -7,6 +7,7 @@ import type { Disk } from './disk.ts'
 interface Doomed {
   readonly path: string
   readonly dueMs: number
+  remove(path: string): Promise<void>
 }
 
 export class DeletedFiles {
@@ -23,10 +24,14 @@ export class DeletedFiles {
     return this.doomed.length
   }
 
-  /** Removes the file once `delayMs` have passed; at once, before this resolves, if that is 0. */
-  async add(path: string, delayMs: number): Promise<void> {
-    if (delayMs === 0) return this.disk.remove(path)
-    this.doomed.push({ path, dueMs: this.nowMs() + delayMs })
+  /** Removes the file (or what `remove` removes) once `delayMs` have passed; at once, before this resolves, if that is 0. */
+  async add(
+    path: string,
+    delayMs: number,
+    remove: (path: string) => Promise<void> = each => this.disk.remove(each),
+  ): Promise<void> {
+    if (delayMs === 0) return remove(path)
+    this.doomed.push({ path, dueMs: this.nowMs() + delayMs, remove })
   }
 
   /** Removes what is due, one file after the other. What cannot be removed now is tried again at the next start. */
@@ -34,7 +39,7 @@ export class DeletedFiles {
     const nowMs = this.nowMs()
     const due = this.doomed.filter(({ dueMs }) => dueMs <= nowMs)
     this.doomed = this.doomed.filter(({ dueMs }) => dueMs > nowMs)
-    for (const { path } of due) await this.disk.remove(path)
+    for (const { path, remove } of due) await remove(path)
   }
 
   /** Forgets the files below a directory, which goes as a whole. */

@@ -44,6 +44,7 @@ const CLEAN_MARK = '.kafka_cleanshutdown'
 const CLEAN_MARK_BYTES = Buffer.from('{"version":0,"brokerEpoch":-1}')
 /** File names are limited to 255 bytes; a deleted log's name is its topic's, cut, and 42 more. */
 const MAX_NAME = 255
+const DELETED = /^.+-\d+\.[0-9a-f]{32}-delete$/
 
 /** Another process uses the directory. */
 export class DirectoryLockedError extends Error {
@@ -210,8 +211,8 @@ export class LogDirectory {
   }
 
   /**
-   * Opens the log of a partition, which is created with its `partition.metadata` where there is none. Throws
-   * INCONSISTENT_TOPIC_ID if the directory belongs to a topic with another id.
+   * Opens the log of a partition, which is created with its `partition.metadata` where there is none. A directory of this
+   * name that belongs to a topic with another id is set aside first.
    */
   async openLog(
     topic: string,
@@ -239,6 +240,7 @@ export class LogDirectory {
   ): Promise<Log> {
     const { disk, io, buffers, producerIdExpirationMs, log } = this.options
     const directory = `${this.path}/${name}`
+    await this.setStrayAside(name, topicId)
     const isNew = !this.names.has(name)
     if (isNew) {
       await disk.makeDirectory(directory)
@@ -247,10 +249,6 @@ export class LogDirectory {
       for (const offsets of this.offsets.values()) offsets.delete(name)
     }
     const found = isNew ? null : await this.topicIdOf(directory)
-    if (found !== null && topicId !== null && found !== topicId) {
-      const detail = `${directory} belongs to topic id ${found}, not ${topicId}`
-      throw new ProtocolError('INCONSISTENT_TOPIC_ID', detail)
-    }
     if (found === null && topicId !== null) {
       const bytes = encodePartitionMetadata(topicId)
       await disk.replaceFile(`${directory}/${PARTITION_METADATA}`, bytes)
@@ -281,6 +279,27 @@ export class LogDirectory {
     return opened
   }
 
+  /**
+   * A directory of this name that belongs to another topic id is what a deletion left that was decided and not begun, or
+   * was put there by hand: a topic of the same name must not meet its data. It stays, under Kafka's name for such ones.
+   */
+  private async setStrayAside(name: string, topicId: string | null): Promise<void> {
+    if (topicId === null || !this.names.has(name)) return
+    const found = await this.topicIdOf(`${this.path}/${name}`)
+    if (found === null || found === topicId) return
+    if (this.logs.has(name)) {
+      const detail = `${this.path}/${name} is open for topic id ${found}, not ${topicId}`
+      throw new ProtocolError('INCONSISTENT_TOPIC_ID', detail)
+    }
+    const aside = await this.setAside(name, 'stray')
+    this.names.delete(name)
+    const fields = { directory: aside, topicId: found, newTopicId: topicId }
+    this.options.log?.warn(
+      'directory of an earlier topic set aside; remove it if you need nothing of it',
+      fields,
+    )
+  }
+
   private checkpointed(file: string, name: string): number | undefined {
     return this.offsets.get(file)?.get(name)
   }
@@ -291,28 +310,69 @@ export class LogDirectory {
   }
 
   /**
-   * Deletes a log. Its directory is out of the way (renamed) when this resolves; the files go in the background, since
-   * that can take long. `deleted` may be given to hear when they are gone.
+   * Deletes a log. Its directory is out of the way (renamed) when this resolves; the files go after
+   * `file.delete.delay.ms`, in the background. `deleted` may be given to hear when they are gone, or left to the sweep.
    */
   async deleteLog(log: Log, deleted: () => void = () => {}): Promise<void> {
-    const { disk, io } = this.options
     await log.abandon()
     this.deletedFiles.forget(log.directory)
     this.logs.delete(log.name)
     this.names.delete(log.name)
     for (const offsets of this.offsets.values()) offsets.delete(log.name)
-    const id = Buffer.from(io.uuid(), 'base64url').toString('hex')
-    const suffix = `.${id}-delete`
-    const dash = log.name.lastIndexOf('-')
-    const number = log.name.slice(dash)
-    const topic = log.name.slice(0, Math.min(dash, MAX_NAME - suffix.length - number.length))
-    const aside = `${this.path}/${topic}${number}${suffix}`
-    await disk.rename(log.directory, aside)
-    await disk.syncDirectory(this.path)
-    disk.remove(aside).then(deleted, error => {
+    const aside = await this.setAside(log.name, 'delete')
+    if (log.config.fileDeleteDelayMs > 0) {
+      await this.deletedFiles.add(aside, log.config.fileDeleteDelayMs, at => this.removeAside(at))
+      return deleted()
+    }
+    this.removeAside(aside).then(deleted, error => {
       this.options.log?.warn('deleted log not removed', { directory: aside, error: String(error) })
       deleted()
     })
+  }
+
+  /** Gives a log's directory the name that Kafka gives to one on its way out; durable when this resolves. */
+  private async setAside(name: string, why: 'delete' | 'stray'): Promise<string> {
+    const { disk, io } = this.options
+    const id = Buffer.from(io.uuid(), 'base64url').toString('hex')
+    const suffix = `.${id}-${why}`
+    const dash = name.lastIndexOf('-')
+    const number = name.slice(dash)
+    const topic = name.slice(0, Math.min(dash, MAX_NAME - suffix.length - number.length))
+    const aside = `${this.path}/${topic}${number}${suffix}`
+    await disk.rename(`${this.path}/${name}`, aside)
+    await disk.syncDirectory(this.path)
+    return aside
+  }
+
+  /** Removes what was deleted. `partition.metadata` goes last: a crash on the way leaves a directory that says what it is. */
+  private async removeAside(directory: string): Promise<void> {
+    const { disk } = this.options
+    for (const { name } of await disk.list(directory)) {
+      if (name !== PARTITION_METADATA) await disk.remove(`${directory}/${name}`)
+    }
+    await disk.remove(directory)
+  }
+
+  /**
+   * Finishes the deletions that a stop interrupted. What goes has the name of a deleted log and belongs to a topic of
+   * which `isKnown` knows nothing (or is empty); anything else stays. Answers the names of what went.
+   */
+  async removeDeleted(isKnown: (topicId: string) => boolean): Promise<string[]> {
+    const removed: string[] = []
+    for (const { name } of this.skipped) {
+      if (!DELETED.test(name)) continue
+      const directory = `${this.path}/${name}`
+      const topicId = await this.topicIdOf(directory)
+      const isOurs =
+        topicId === null
+          ? (await this.options.disk.list(directory)).length === 0
+          : !isKnown(topicId)
+      if (!isOurs) continue
+      await this.removeAside(directory)
+      removed.push(name)
+    }
+    this.skipped = this.skipped.filter(({ name }) => !removed.includes(name))
+    return removed
   }
 
   /** Once a minute, and when something must not be forgotten: notes how far each log has come. */

@@ -99,6 +99,7 @@ for (const { name, disk, root } of all) {
     const log = await openOrders(directory)
     write(log, 10)
     await directory.checkpoint()
+    log.updateConfig(config({ fileDeleteDelayMs: 0 }))
     await new Promise<void>(resolve => {
       directory.deleteLog(log, resolve).catch(error => assert.fail(error))
     })
@@ -144,6 +145,7 @@ test('another topic id, foreign directories and broken checkpoints are told apar
     ['__cluster_metadata-0', 'gone-0.1f-delete', 'lost+found', 'x-1-stray', 'y-1.2-future'],
   )
   assert.equal((await directory.partitions()).length, 1)
+  await openOrders(directory)
   const other = TOPIC_ID.replace('Q', 'R')
   await assert.rejects(
     directory.openLog('orders', 0, other, config(), ignore),
@@ -151,6 +153,88 @@ test('another topic id, foreign directories and broken checkpoints are told apar
   )
   await directory.close()
   assert.equal(await disk.readFile('/data/.kafka_cleanshutdown'), null)
+})
+
+/** Directories below /data, with the random part of a name taken out. */
+async function names(disk: MemoryDisk): Promise<string[]> {
+  const entries = await disk.list('/data')
+  return entries
+    .filter(({ isDirectory }) => isDirectory)
+    .map(({ name }) => name.replace(/[0-9a-f]{32}/, '…'))
+    .sort()
+}
+
+test('a topic that is created anew does not meet the data of a deletion that a crash kept from beginning', async () => {
+  const disk = new MemoryDisk()
+  const before = await open(disk, '/data')
+  write(await openOrders(before), 10)
+  await before.checkpoint()
+  const crashed = disk.snapshot()
+  const after = await open(crashed, '/data')
+  const log = await after.openLog('orders', 0, TOPIC_ID.replace('Q', 'R'), config(), ignore)
+  assert.deepEqual([log.logStartOffset, log.logEndOffset], [0, 0])
+  assert.deepEqual(await names(crashed), ['orders-0', 'orders-0.…-stray'])
+  await after.close()
+  const again = await open(crashed, '/data')
+  const [found] = await again.partitions()
+  assert.equal(found!.topicId, TOPIC_ID.replace('Q', 'R'))
+})
+
+test('a crash at any moment of a deletion leaves the old log whole or a directory that the next start removes', async () => {
+  const disk = new MemoryDisk()
+  const directory = await open(disk, '/data')
+  const log = await openOrders(directory)
+  write(log, 10)
+  const states: MemoryDisk[] = [disk.snapshot()]
+  for (const method of ['rename', 'syncDirectory', 'remove'] as const) {
+    const original = disk[method].bind(disk) as (...args: unknown[]) => Promise<void>
+    Object.assign(disk, {
+      [method]: async (...args: unknown[]) => {
+        await original(...args)
+        states.push(disk.snapshot())
+      },
+    })
+  }
+  log.updateConfig(config({ fileDeleteDelayMs: 0 }))
+  await new Promise<void>(resolve => void directory.deleteLog(log, resolve))
+  assert(states.length >= 5, `${states.length} states`)
+  for (const [i, state] of states.entries()) {
+    const next = await open(state, '/data')
+    const removed = await next.removeDeleted(id => id !== TOPIC_ID)
+    const fresh = await next.openLog('orders', 0, TOPIC_ID.replace('Q', 'R'), config(), ignore)
+    assert.equal(fresh.logEndOffset, 0, `state ${i}`)
+    const left = (await names(state)).filter(name => name !== 'orders-0')
+    assert.deepEqual(left, i === 0 ? ['orders-0.…-stray'] : [], `state ${i}`)
+    assert(removed.length === (i === 0 || i === states.length - 1 ? 0 : 1), `state ${i}`)
+  }
+})
+
+test('a deleted log stays for file.delete.delay.ms, and what is not ours to remove stays for good', async () => {
+  const disk = new MemoryDisk()
+  const directory = await open(disk, '/data')
+  const log = await openOrders(directory)
+  write(log, 10)
+  log.updateConfig(config({ fileDeleteDelayMs: 1 }))
+  await directory.deleteLog(log)
+  assert.deepEqual(await names(disk), ['orders-0.…-delete'])
+  assert.equal(directory.deletedFiles.count, 1)
+  const id = 'a'.repeat(32)
+  for (const name of [`known-0.${id}-delete`, `nameless-0.${id}-delete`, 'odd-0.12-delete']) {
+    await disk.makeDirectory(`/data/${name}`)
+    await disk.replaceFile(`/data/${name}/00000000000000000000.log`, Buffer.alloc(1))
+  }
+  const known = TOPIC_ID.replace('Q', 'R')
+  await disk.replaceFile(
+    `/data/known-0.${id}-delete/partition.metadata`,
+    Buffer.from(`version: 0\ntopic_id: ${known}`),
+  )
+  const next = await open(disk.snapshot(), '/data')
+  const removed = await next.removeDeleted(topicId => topicId === known)
+  assert.deepEqual(
+    removed.map(name => name.slice(0, 6)),
+    ['orders'],
+  )
+  assert.equal(next.leftAlone().length, 3)
 })
 
 /** Of each log file in Kafka's own dump: the offsets, positions and sizes of its batches. */
