@@ -13,6 +13,7 @@ type Register = (program: Command, context: CliContext) => void
 
 const COMMANDS: { readonly [name: string]: () => Promise<Register> } = {
   broker: async () => (await import('./broker.ts')).registerBroker,
+  group: async () => (await import('./group.ts')).registerGroup,
   log: async () => (await import('./log.ts')).registerLog,
   topic: async () => (await import('./topic.ts')).registerTopic,
 }

@@ -26,3 +26,32 @@ export function setting(
   if (at < 1) throw new InvalidArgumentError('Give it as key=value.')
   return { ...before, [value.slice(0, at).trim()]: value.slice(at + 1) }
 }
+
+export function integer(value: string): number {
+  if (!/^-?\d{1,15}$/.test(value)) throw new InvalidArgumentError('Give a whole number.')
+  return Number(value)
+}
+
+/** ISO 8601, or milliseconds since 1970. */
+export function instant(value: string): number {
+  const ms = /^\d{1,15}$/.test(value) ? Number(value) : Date.parse(value)
+  if (Number.isNaN(ms)) {
+    throw new InvalidArgumentError('Give a time as 2026-01-31T12:00:00Z, or in milliseconds.')
+  }
+  return ms
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
+
+/** `90s`, `15m`, `6h`, `2d` as milliseconds. */
+export function duration(value: string): number {
+  const [, number, unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? []
+  if (number === undefined) throw new InvalidArgumentError('Give a duration as 90s, 15m, 6h or 2d.')
+  return Number(number) * UNITS_MS[unit]!
+}
