@@ -1,6 +1,8 @@
 /** The list of APIs whose messages we know, by name; and the types of their requests and responses. */
 import { AlterConfigs } from './messages/alter-configs.ts'
 import { ApiVersions } from './messages/api-versions.ts'
+import { ConsumerGroupDescribe } from './messages/consumer-group-describe.ts'
+import { ConsumerGroupHeartbeat } from './messages/consumer-group-heartbeat.ts'
 import { CreatePartitions } from './messages/create-partitions.ts'
 import { CreateTopics } from './messages/create-topics.ts'
 import { DeleteGroups } from './messages/delete-groups.ts'
@@ -39,6 +41,8 @@ import type { Api, Infer, InferInput } from './schema.ts'
 export const apis = {
   AlterConfigs,
   ApiVersions,
+  ConsumerGroupDescribe,
+  ConsumerGroupHeartbeat,
   CreatePartitions,
   CreateTopics,
   DeleteGroups,
