@@ -5,6 +5,8 @@
 import { type ApiName, apis } from '../protocol/apis.ts'
 import { alterConfigs } from './api/alter-configs.ts'
 import { apiVersions } from './api/api-versions.ts'
+import { consumerGroupDescribe } from './api/consumer-group-describe.ts'
+import { consumerGroupHeartbeat } from './api/consumer-group-heartbeat.ts'
 import { createPartitions } from './api/create-partitions.ts'
 import { createTopics } from './api/create-topics.ts'
 import { deleteGroups } from './api/delete-groups.ts'
@@ -64,6 +66,8 @@ export const handlers = {
   DescribeConfigs: describeConfigs,
   AlterConfigs: alterConfigs,
   DescribeLogDirs: describeLogDirs,
+  ConsumerGroupDescribe: consumerGroupDescribe,
+  ConsumerGroupHeartbeat: consumerGroupHeartbeat,
   CreatePartitions: createPartitions,
   DeleteGroups: deleteGroups,
   OffsetDelete: offsetDelete,

@@ -20,10 +20,11 @@ import { encodeBatch } from '../../protocol/records.ts'
 import type { BrokerConfig } from '../config.ts'
 import { AfterTurn, type Answer } from '../context.ts'
 import type { Logger } from '../logger.ts'
-import type { ClusterImage } from '../metadata/image.ts'
+import { type ClusterImage, emptyImage } from '../metadata/image.ts'
 import type { Partition } from '../replication/partition.ts'
 import type { ReplicaManager } from '../replication/replica-manager.ts'
 import { ClassicGroup } from './group.ts'
+import { type GroupMakers, groupAfter, groupInstead } from './group-kind.ts'
 import type { GroupMeter } from './group-meter.ts'
 import { type Lag, LagWatch, NOTE_EVERY_MS } from './lag.ts'
 import { loadPartition } from './loader.ts'
@@ -32,6 +33,7 @@ import { GroupOffsets } from './offsets.ts'
 import { OFFSETS_TOPIC, partitionFor } from './offsets-partition.ts'
 import { groupError } from './replies.ts'
 import type { Group, GroupEffect, GroupEvent, GroupResponse, Ticket } from './step.ts'
+import { TopicPatterns } from './topic-patterns.ts'
 
 /** A group with its offsets, and where it is kept. */
 export interface GroupEntry {
@@ -39,6 +41,8 @@ export interface GroupEntry {
   readonly offsets: GroupOffsets
   readonly shard: Shard
   group: Group
+  /** Tombstones of the group of the other kind that was here, until they are written. */
+  replaced: readonly OffsetsRecordInput[]
   /** The end of what the group wrote last: answers wait until it is acknowledged. */
   endOffset: number
   timer: Timer | null
@@ -83,6 +87,8 @@ export class GroupCoordinator {
   private readonly lagWatch: LagWatch
   private isStopped = false
   private loading: Promise<void> = Promise.resolve()
+  private readonly makers: GroupMakers
+  private image: ClusterImage = emptyImage('')
   /** Wall clock minus monotonic clock at start: groups' time does not jump when the wall clock is set. */
   private readonly clockOffsetMs: number
 
@@ -91,11 +97,15 @@ export class GroupCoordinator {
     this.meter = options.meter
     this.lagWatch = new LagWatch(options.replicas)
     const { clock } = options.io
+    const settings = options.config
+    const consumer = { settings, image: () => this.image, patterns: new TopicPatterns() }
+    this.makers = { classic: settings, consumer }
     this.clockOffsetMs = clock.nowMs() - clock.monotonicMs()
   }
 
   /** Begins to load what is there; `loaded` tells when that is done. */
   start(image: ClusterImage): void {
+    this.image = image
     this.follow(image)
     this.expireLater()
     this.noteLater()
@@ -133,9 +143,8 @@ export class GroupCoordinator {
     return Math.floor(this.options.io.clock.monotonicMs() + this.clockOffsetMs)
   }
 
-  // The metadata moves on.
-
   topicsChanged(before: ClusterImage, after: ClusterImage): void {
+    this.image = after
     if (before.topics === after.topics || this.isStopped) return
     this.follow(after)
     for (const topic of before.topics.values()) {
@@ -221,11 +230,9 @@ export class GroupCoordinator {
     if (record.name === 'OffsetCommit') {
       return this.entryIn(shard, record.key.group).offsets.replay(record)
     }
-    if (record.name === 'GroupMetadata') {
-      const entry = this.entryIn(shard, record.key.group)
-      if (record.value === null) entry.group = this.newGroup(entry.groupId)
-      else entry.group.replay(record)
-    }
+    const { key } = record
+    const entry = this.entryIn(shard, 'group' in key ? key.group : key.groupId)
+    entry.group = groupAfter(entry.group, record, this.makers)
   }
 
   private activate(shard: Shard): void {
@@ -264,10 +271,6 @@ export class GroupCoordinator {
     return this.entryIn(this.shardOf(groupId), groupId)
   }
 
-  private newGroup(groupId: string): Group {
-    return new ClassicGroup(groupId, this.options.config)
-  }
-
   private entryIn(shard: Shard, groupId: string): GroupEntry {
     let entry = shard.groups.get(groupId)
     if (entry !== undefined) return entry
@@ -275,7 +278,8 @@ export class GroupCoordinator {
       groupId,
       offsets: new GroupOffsets(),
       shard,
-      group: this.newGroup(groupId),
+      group: new ClassicGroup(groupId, this.makers.classic),
+      replaced: [],
       endOffset: 0,
       timer: null,
       timerAtMs: Number.POSITIVE_INFINITY,
@@ -305,12 +309,22 @@ export class GroupCoordinator {
     const ticket = this.nextTicket++
     const pending: Pending = { failed, settle: null, response: null }
     this.pendings.set(ticket, pending)
-    this.run(entry, eventFor(ticket))
+    const event = eventFor(ticket)
+    this.replaceFor(entry, event)
+    this.run(entry, event)
     const { response } = pending
     if (response !== null) return this.afterWrites([entry], () => response as R, failed)
     return new Promise<R>(resolve => {
       pending.settle = answer => resolve(answer as R)
     })
+  }
+
+  private replaceFor(entry: GroupEntry, event: GroupEvent): void {
+    const { group } = entry
+    const other = groupInstead(group, event, this.makers)
+    if (other === null) return
+    if (group.protocolType !== '') entry.replaced = [...entry.replaced, ...group.tombstones()]
+    entry.group = other
   }
 
   private run(entry: GroupEntry, event: GroupEvent): void {
@@ -359,7 +373,8 @@ export class GroupCoordinator {
     const records = effects.flatMap(effect => (effect.kind === 'persist' ? effect.records : []))
     if (records.length === 0) return null
     try {
-      this.append(entry, records)
+      this.append(entry, [...entry.replaced, ...records])
+      entry.replaced = []
       return null
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error

@@ -1,4 +1,6 @@
-/** A classic group as others see it: as DescribeGroups lists it, and in words (what it waits for, how long still, why). */
+/** Groups as others see them: a classic one as DescribeGroups lists it, and both kinds in words (what it waits for, how long still, why). */
+
+import { type ConsumerMember, namedMember } from './consumer-member.ts'
 import type { ClassicGroup } from './group.ts'
 import { metadataOf } from './group-record.ts'
 import { type Member, named } from './members.ts'
@@ -14,6 +16,10 @@ export interface LastRebalance {
 const NAMED_AT_MOST = 5
 
 export function namedList(members: readonly Member[]): string {
+  return listed(members, named)
+}
+
+function listed<M>(members: readonly M[], named: (member: M) => string): string {
   const rest = members.length - NAMED_AT_MOST
   const shown = members.slice(0, NAMED_AT_MOST).map(named).join(', ')
   return rest > 0 ? `${shown} and ${rest} more` : shown
@@ -83,4 +89,31 @@ export function describeClassicGroup(group: ClassicGroup) {
       memberAssignment: isStable ? member.assignment : NOTHING,
     })),
   }
+}
+
+/** What a group of KIP-848 is doing, in words. */
+export function explainConsumerGroup(
+  group: {
+    readonly last: LastRebalance | null
+    readonly groupEpoch: number
+    readonly size: number
+    /** Who must give up partitions first. */
+    readonly revoking: readonly ConsumerMember[]
+    /** Who waits for partitions that others have still. */
+    readonly waiting: readonly ConsumerMember[]
+    /** Who has not asked since the target was made. */
+    readonly behind: readonly ConsumerMember[]
+  },
+  nowMs: number,
+): string {
+  const { last, groupEpoch, size, revoking, waiting, behind } = group
+  const why =
+    last === null ? '' : ` Last rebalance ${seconds(nowMs - last.atMs)} ago: ${last.detail}.`
+  if (size === 0) return `No members.${why}`
+  const parts: string[] = []
+  if (revoking.length > 0) parts.push(`${listed(revoking, namedMember)} to give up partitions`)
+  if (behind.length > 0) parts.push(`the next heartbeat of ${listed(behind, namedMember)}`)
+  if (waiting.length > 0) parts.push(`partitions for ${listed(waiting, namedMember)} to be free`)
+  const what = parts.length === 0 ? '' : ` waits for ${parts.join('; ')}`
+  return `Epoch ${groupEpoch} with ${size} members${what}.${why}`
 }

@@ -11,9 +11,8 @@
  *
  * Invariants: a generation number only grows; it has one leader, one protocol and one assignment; a member acts only in
  * the current one. Every rebalance has a reason. A static member (KIP-345) keeps its place under a new member id, and the
- * new id is persisted before it is told.
+ * new id is persisted before it is told. Members see for themselves that topics have changed, and rejoin.
  */
-
 import type { ResponseInput } from '../../protocol/apis.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
 import type { OffsetsRecord, OffsetsRecordInput } from '../../protocol/messages/offsets-topic.ts'
@@ -23,7 +22,7 @@ import { groupRecord, groupTombstone, membersOf, metadataOf } from './group-reco
 import { join } from './joining.ts'
 import { leave } from './leaving.ts'
 import { type Member, Members, type Waiting } from './members.ts'
-import { heartbeatReply, joinRefusal, syncRefusal } from './replies.ts'
+import { heartbeatReply, joinRefusal, notConsumers, syncRefusal } from './replies.ts'
 import type {
   Group,
   GroupEffect,
@@ -119,8 +118,8 @@ export class ClassicGroup implements Group {
           this.prepareRebalance('write failed', `the assignment was not kept: ${event.error}`)
         }
         break
-      case 'topicsChanged':
-        break // Members see that for themselves, and rejoin.
+      case 'consumerHeartbeat':
+        return [notConsumers(event.ticket, this.groupId)]
     }
     return this.taken()
   }

@@ -37,6 +37,8 @@ export function submitTo<R extends GroupResponse & { readonly errorCode: number 
   groupId: string,
   options: {
     readonly missing: ErrorName | null
+    /** The error for an empty group id, where it is not INVALID_GROUP_ID. */
+    readonly empty?: ErrorName
     readonly event: (ticket: Ticket) => GroupEvent
     readonly failed: (error: ErrorName) => R
   },
@@ -45,9 +47,9 @@ export function submitTo<R extends GroupResponse & { readonly errorCode: number 
     context.countError(errorName(response.errorCode))
     return response
   }
-  const { missing, event, failed } = options
+  const { missing, event, failed, empty = 'INVALID_GROUP_ID' } = options
   try {
-    if (groupId === '') throw new ProtocolError('INVALID_GROUP_ID', 'the group id is empty')
+    if (groupId === '') throw new ProtocolError(empty, 'the group id is empty')
     const entry = entryFor(broker, groupId, missing)
     return then(broker.groups.submit(entry, event, failed), counted)
   } catch (error) {

@@ -31,7 +31,9 @@ export interface GroupClient {
   readonly connectionId: number
 }
 
-export interface GroupRequest<N extends 'JoinGroup' | 'SyncGroup' | 'Heartbeat' | 'LeaveGroup'> {
+export interface GroupRequest<
+  N extends 'JoinGroup' | 'SyncGroup' | 'Heartbeat' | 'LeaveGroup' | 'ConsumerGroupHeartbeat',
+> {
   readonly ticket: Ticket
   readonly client: GroupClient
   readonly apiVersion: number
@@ -44,6 +46,11 @@ export type GroupEvent =
   | ({ readonly kind: 'sync' } & GroupRequest<'SyncGroup'>)
   | ({ readonly kind: 'heartbeat' } & GroupRequest<'Heartbeat'>)
   | ({ readonly kind: 'leave' } & GroupRequest<'LeaveGroup'>)
+  /** KIP-848: join, heartbeat and leave in one. */
+  | ({
+      readonly kind: 'consumerHeartbeat'
+      readonly newMemberId: string
+    } & GroupRequest<'ConsumerGroupHeartbeat'>)
   /** The deadline that the group named is reached. */
   | { readonly kind: 'tick' }
   /** A connection over which members of this group spoke is closed (group.drop.on.disconnect.ms is set). */
@@ -58,6 +65,7 @@ export type GroupResponse =
   | ResponseInput<'SyncGroup'>
   | ResponseInput<'Heartbeat'>
   | ResponseInput<'LeaveGroup'>
+  | ResponseInput<'ConsumerGroupHeartbeat'>
 
 /** Why a rebalance began: the label of the metric. */
 export const REBALANCE_CAUSES = [

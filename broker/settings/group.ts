@@ -1,13 +1,33 @@
 /**
- * The settings of classic groups and of committed offsets that have an effect. Names, types and ranges are Kafka's, and
+ * The settings of groups of both kinds and of committed offsets that have an effect. Names, types and ranges are Kafka's, and
  * so are the defaults but for `group.initial.rebalance.delay.ms`, which is what Kafka's shipped properties say.
  * `group.drop.on.disconnect.ms` is ours.
  */
-import { atLeast, int, long, short } from '../../segment-store/setting.ts'
+import { atLeast, int, list, long, oneOf, short } from '../../segment-store/setting.ts'
 
 const INT32_MAX = 2_147_483_647
 
 export const groupSettings = {
+  'group.consumer.assignors': list(
+    ['uniform', 'range'],
+    oneOf('uniform', 'range'),
+    'The server-side assignors that consumer groups (KIP-848) may choose; the first is for those that do not choose.',
+  ),
+  'group.consumer.heartbeat.interval.ms': int(
+    5000,
+    atLeast(1),
+    'How often members of consumer groups (KIP-848) are told to send heartbeats.',
+  ),
+  'group.consumer.max.size': int(
+    INT32_MAX,
+    atLeast(1),
+    'The most members that a consumer group (KIP-848) may have.',
+  ),
+  'group.consumer.session.timeout.ms': int(
+    45_000,
+    atLeast(1),
+    'A member of a consumer group (KIP-848) that is not heard of for this long is out.',
+  ),
   'group.drop.on.disconnect.ms': int(
     -1,
     atLeast(-1),

@@ -84,32 +84,31 @@ const replication: Settings = because('a single broker talks to no other broker 
   'socket.connection.setup.timeout.ms': long(10_000),
 })
 
-const groups: Settings = because('the consumer protocol of KIP-848 arrives in a later step', {
-  'group.consumer.assignment.interval.ms': int(1000, atLeast(0)),
-  'group.consumer.assignors': list(['uniform', 'range']),
-  'group.consumer.heartbeat.interval.ms': int(5000, atLeast(1)),
-  'group.consumer.max.assignment.interval.ms': int(15_000, atLeast(0)),
-  'group.consumer.max.heartbeat.interval.ms': int(15_000, atLeast(1)),
-  'group.consumer.max.session.timeout.ms': int(60_000, atLeast(1)),
-  'group.consumer.max.size': int(INT32_MAX, atLeast(1)),
-  'group.consumer.migration.policy': string(
-    'bidirectional',
-    oneOfAnyCase('DISABLED', 'DOWNGRADE', 'UPGRADE', 'BIDIRECTIONAL'),
-  ),
-  'group.consumer.min.assignment.interval.ms': int(0, atLeast(0)),
-  'group.consumer.min.heartbeat.interval.ms': int(5000, atLeast(1)),
-  'group.consumer.min.session.timeout.ms': int(45_000, atLeast(1)),
-  'group.consumer.session.timeout.ms': int(45_000, atLeast(1)),
-  'group.coordinator.append.linger.ms': int(-1, atLeast(-1)),
-  'group.coordinator.background.threads': int(2, atLeast(1)),
-  'group.coordinator.cached.buffer.max.bytes': int(1_048_588, atLeast(524_288)),
-  'group.coordinator.rebalance.protocols': list(
-    ['classic', 'consumer', 'streams'],
-    oneOf('consumer', 'classic', 'share', 'streams'),
-  ),
-  'group.coordinator.threads': int(4, atLeast(1)),
-  'offsets.topic.compression.codec': int(0),
-})
+const groups: Settings = because(
+  'of the consumer protocol (KIP-848) this part arrives in a later step',
+  {
+    'group.consumer.assignment.interval.ms': int(1000, atLeast(0)),
+    'group.consumer.max.assignment.interval.ms': int(15_000, atLeast(0)),
+    'group.consumer.max.heartbeat.interval.ms': int(15_000, atLeast(1)),
+    'group.consumer.max.session.timeout.ms': int(60_000, atLeast(1)),
+    'group.consumer.migration.policy': string(
+      'bidirectional',
+      oneOfAnyCase('DISABLED', 'DOWNGRADE', 'UPGRADE', 'BIDIRECTIONAL'),
+    ),
+    'group.consumer.min.assignment.interval.ms': int(0, atLeast(0)),
+    'group.consumer.min.heartbeat.interval.ms': int(5000, atLeast(1)),
+    'group.consumer.min.session.timeout.ms': int(45_000, atLeast(1)),
+    'group.coordinator.append.linger.ms': int(-1, atLeast(-1)),
+    'group.coordinator.background.threads': int(2, atLeast(1)),
+    'group.coordinator.cached.buffer.max.bytes': int(1_048_588, atLeast(524_288)),
+    'group.coordinator.rebalance.protocols': list(
+      ['classic', 'consumer', 'streams'],
+      oneOf('consumer', 'classic', 'share', 'streams'),
+    ),
+    'group.coordinator.threads': int(4, atLeast(1)),
+    'offsets.topic.compression.codec': int(0),
+  },
+)
 
 const transactions: Settings = because('transactions arrive in a later step', {
   'add.partitions.to.txn.retry.backoff.max.ms': int(100, atLeast(0)),

@@ -260,7 +260,7 @@ export class GroupScenario {
       return `left: ${[error, ...errors].join(' ')}`
     }
     if (error !== 'NONE') {
-      if ('memberId' in response && error === 'MEMBER_ID_REQUIRED') person.id = response.memberId
+      if ('memberId' in response && error === 'MEMBER_ID_REQUIRED') person.id = response.memberId!
       return error
     }
     if ('generationId' in response) {
@@ -292,7 +292,8 @@ function protocolsOf(text: string) {
   })
 }
 
-function milliseconds(text: string): number {
+/** `10s`, `500ms` or `2m` */
+export function milliseconds(text: string): number {
   const [, number = '', unit] = /^(-?[\d.]+)(ms|s|m)$/.exec(text) ?? assert.fail(`'${text}'`)
   return Number(number) * { ms: 1, s: 1000, m: 60_000 }[unit as 'ms' | 's' | 'm']
 }

@@ -63,10 +63,10 @@ test('features come with an epoch that clients take seriously, and none that wou
       assert.ok(answer.finalizedFeaturesEpoch >= 0)
       assert.deepEqual(
         answer.finalizedFeatures.map(({ name }) => name),
-        ['metadata.version'],
+        ['metadata.version', 'group.version'],
       )
       const supported = answer.supportedFeatures.map(({ name }) => name)
-      const all = ['metadata.version', 'kraft.version']
+      const all = ['metadata.version', 'kraft.version', 'group.version']
       assert.deepEqual(supported, version < 4 ? all.slice(0, 1) : all)
     }
   }))

@@ -221,11 +221,11 @@ class World {
     const { what } = person.asked
     person.asked = null
     const error = errorName(response.errorCode)
-    if ('memberId' in response && error === 'MEMBER_ID_REQUIRED') person.id = response.memberId
+    if ('memberId' in response && error === 'MEMBER_ID_REQUIRED') person.id = response.memberId!
     else if (error === 'REBALANCE_IN_PROGRESS') person.generation = -1
     else if (error !== 'NONE') Object.assign(person, this.newborn())
     else if ('generationId' in response) this.joined(person, response)
-    else if (what === 'sync' && 'assignment' in response) {
+    else if (what === 'sync' && 'assignment' in response && Buffer.isBuffer(response.assignment)) {
       const assignment = response.assignment.toString()
       const expected = `${person.id} in ${person.generation}`
       // A member that joined after the leader was told of the others has no share yet.

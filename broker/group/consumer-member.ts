@@ -1,0 +1,214 @@
+/**
+ * A member of a consumer group (KIP-848) as a value: a change makes a new one, so that a step whose records were not kept
+ * can be taken back. And its records: what it says of itself, what it has, what it shall have.
+ *
+ *   epoch  -2 a static member that has left for now, 0 not assigned yet, above: the assignment it has reached
+ */
+import type { OffsetsRecord } from '../../protocol/messages/offsets-topic.ts'
+import type { Partitions } from './assignment.ts'
+
+export const LEAVE_EPOCH = -1
+export const STATIC_LEAVE_EPOCH = -2
+
+/** Kafka's numbers, as `__consumer_offsets` has them. */
+export const STABLE = 0
+export const UNREVOKED_PARTITIONS = 1
+export const UNRELEASED_PARTITIONS = 2
+
+/** The epoch in which each partition was given, by index, by topic id. */
+export type OwnedPartitions = ReadonlyMap<string, ReadonlyMap<number, number>>
+
+export interface ConsumerMember {
+  readonly memberId: string
+  readonly instanceId: string | null
+  readonly rackId: string | null
+  readonly clientId: string
+  readonly clientHost: string
+  readonly subscribedTopicNames: readonly string[]
+  readonly subscribedTopicRegex: string
+  readonly rebalanceTimeoutMs: number
+  readonly serverAssignor: string | null
+  readonly memberEpoch: number
+  readonly previousMemberEpoch: number
+  readonly state: number
+  readonly assigned: OwnedPartitions
+  readonly pendingRevocation: OwnedPartitions
+}
+
+type RecordOf<N extends OffsetsRecord['name']> = Extract<OffsetsRecord, { readonly name: N }>
+
+export function newMember(memberId: string): ConsumerMember {
+  return {
+    memberId,
+    instanceId: null,
+    rackId: null,
+    clientId: '',
+    clientHost: '',
+    subscribedTopicNames: [],
+    subscribedTopicRegex: '',
+    rebalanceTimeoutMs: -1,
+    serverAssignor: null,
+    memberEpoch: 0,
+    previousMemberEpoch: 0,
+    state: STABLE,
+    assigned: new Map(),
+    pendingRevocation: new Map(),
+  }
+}
+
+/** A member as a person recognises it. */
+export function namedMember({
+  memberId,
+  instanceId,
+  clientId,
+  clientHost,
+}: ConsumerMember): string {
+  const fixed = instanceId === null ? '' : `, instance '${instanceId}'`
+  return `'${memberId}' (client '${clientId}' at ${clientHost}${fixed})`
+}
+
+export function metadataRecord(
+  groupId: string,
+  member: ConsumerMember,
+): RecordOf<'ConsumerGroupMemberMetadata'> {
+  const { memberId, instanceId, rackId, clientId, clientHost, rebalanceTimeoutMs } = member
+  return {
+    name: 'ConsumerGroupMemberMetadata',
+    key: { groupId, memberId },
+    value: {
+      instanceId,
+      rackId,
+      clientId,
+      clientHost,
+      subscribedTopicNames: [...member.subscribedTopicNames],
+      subscribedTopicRegex: member.subscribedTopicRegex,
+      rebalanceTimeoutMs,
+      serverAssignor: member.serverAssignor,
+      classicMemberMetadata: null,
+    },
+  }
+}
+
+/** What the member's metadata record says, over what was known of it. */
+export function withMetadata(
+  member: ConsumerMember,
+  value: NonNullable<RecordOf<'ConsumerGroupMemberMetadata'>['value']>,
+): ConsumerMember {
+  const { instanceId, rackId, clientId, clientHost, rebalanceTimeoutMs, serverAssignor } = value
+  return {
+    ...member,
+    instanceId,
+    rackId,
+    clientId,
+    clientHost,
+    rebalanceTimeoutMs,
+    serverAssignor,
+    subscribedTopicNames: value.subscribedTopicNames,
+    subscribedTopicRegex: value.subscribedTopicRegex ?? '',
+  }
+}
+
+export function currentRecord(
+  groupId: string,
+  member: ConsumerMember,
+): RecordOf<'ConsumerGroupCurrentMemberAssignment'> {
+  const { memberId, memberEpoch, previousMemberEpoch, state } = member
+  return {
+    name: 'ConsumerGroupCurrentMemberAssignment',
+    key: { groupId, memberId },
+    value: {
+      memberEpoch,
+      previousMemberEpoch,
+      state,
+      assignedPartitions: ownedList(member.assigned),
+      partitionsPendingRevocation: ownedList(member.pendingRevocation),
+    },
+  }
+}
+
+export function withCurrent(
+  member: ConsumerMember,
+  value: NonNullable<RecordOf<'ConsumerGroupCurrentMemberAssignment'>['value']>,
+): ConsumerMember {
+  const { memberEpoch, previousMemberEpoch, state } = value
+  return {
+    ...member,
+    memberEpoch,
+    previousMemberEpoch,
+    state,
+    assigned: ownedMap(value.assignedPartitions, memberEpoch),
+    pendingRevocation: ownedMap(value.partitionsPendingRevocation, memberEpoch),
+  }
+}
+
+function ownedList(owned: OwnedPartitions) {
+  return [...owned].map(([topicId, epochs]) => ({
+    topicId,
+    partitions: [...epochs.keys()],
+    assignmentEpochs: [...epochs.values()],
+  }))
+}
+
+function ownedMap(
+  list:
+    | ReturnType<typeof ownedList>
+    | NonNullable<RecordOf<'ConsumerGroupCurrentMemberAssignment'>['value']>['assignedPartitions'],
+  memberEpoch: number,
+): OwnedPartitions {
+  const entries = list.map(({ topicId, partitions, assignmentEpochs }) => {
+    const epochs = partitions.map((p, i): [number, number] => [
+      p,
+      assignmentEpochs?.[i] ?? memberEpoch,
+    ])
+    return [topicId, new Map(epochs)] as const
+  })
+  return new Map(entries)
+}
+
+export function targetRecord(
+  groupId: string,
+  memberId: string,
+  target: Partitions,
+): RecordOf<'ConsumerGroupTargetAssignmentMember'> {
+  return {
+    name: 'ConsumerGroupTargetAssignmentMember',
+    key: { groupId, memberId },
+    value: { topicPartitions: partitionList(target) },
+  }
+}
+
+/** As messages list partitions. */
+export function partitionList(
+  partitions: ReadonlyMap<string, ReadonlySet<number> | ReadonlyMap<number, number>>,
+) {
+  return [...partitions].map(([topicId, indexes]) => ({
+    topicId,
+    partitions: [...indexes.keys()].sort((a, b) => a - b),
+  }))
+}
+
+export function partitionMap(
+  list: readonly { readonly topicId: string; readonly partitions: readonly number[] }[],
+): Partitions {
+  return new Map(list.map(({ topicId, partitions }) => [topicId, new Set(partitions)]))
+}
+
+export function samePartitions(a: Partitions, b: Partitions): boolean {
+  if (a.size !== b.size) return false
+  for (const [topicId, indexes] of a) {
+    const others = b.get(topicId)
+    if (others === undefined || others.size !== indexes.size) return false
+    for (const index of indexes) if (!others.has(index)) return false
+  }
+  return true
+}
+
+/** What makes a member disappear from the log. */
+export function memberTombstones(groupId: string, memberId: string): OffsetsRecord[] {
+  const key = { groupId, memberId }
+  return [
+    { name: 'ConsumerGroupCurrentMemberAssignment', key, value: null },
+    { name: 'ConsumerGroupTargetAssignmentMember', key, value: null },
+    { name: 'ConsumerGroupMemberMetadata', key, value: null },
+  ]
+}
