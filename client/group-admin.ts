@@ -7,7 +7,7 @@ import { ZERO_UUID } from '../protocol/buffer.ts'
 import { errorCode } from '../protocol/errors.ts'
 import { readAssignment } from '../protocol/messages/consumer-protocol.ts'
 import type { Attempt, CallOptions, Cluster, RequestFor } from './cluster.ts'
-import { AnswerError } from './errors.ts'
+import { AnswerError, VersionError } from './errors.ts'
 import { listOffsets } from './list-offsets.ts'
 
 export interface GroupListing {
@@ -59,6 +59,7 @@ export interface GroupLag extends GroupOffset {
 
 const GROUP = 0
 const CONSUMER_PROTOCOL = 'consumer'
+const NOT_FOUND = errorCode('GROUP_ID_NOT_FOUND')
 
 export class GroupAdmin {
   private readonly cluster: Cluster
@@ -90,6 +91,9 @@ export class GroupAdmin {
     return this.cluster.run('describeGroup', options, async attempt => {
       const answer = await this.ask(groupId, 'DescribeGroups', { groups: [groupId] }, attempt)
       const group = answer.groups[0]!
+      const isAbsent = group.groupState === 'Dead' || group.errorCode === NOT_FOUND
+      const ofConsumers = isAbsent ? await this.describeConsumers(groupId, attempt) : null
+      if (ofConsumers !== null) return ofConsumers
       this.settle(groupId, 'DescribeGroups', group.errorCode, attempt, group.errorMessage)
       // Before version 6 a group that is not there is dead.
       if (group.groupState === 'Dead') {
@@ -104,6 +108,48 @@ export class GroupAdmin {
         members: group.members.map(member => memberOf(member, group.protocolType)),
       }
     })
+  }
+
+  /** A group of KIP-848; null if there is none of this name. */
+  private async describeConsumers(
+    groupId: string,
+    attempt: Attempt,
+  ): Promise<GroupDescription | null> {
+    const api = 'ConsumerGroupDescribe'
+    try {
+      const answer = await this.ask(
+        groupId,
+        api,
+        { groupIds: [groupId], includeAuthorizedOperations: false },
+        attempt,
+      )
+      const group = answer.groups[0]!
+      if (group.errorCode === NOT_FOUND) return null
+      this.settle(groupId, api, group.errorCode, attempt, group.errorMessage)
+      return {
+        groupId,
+        state: group.groupState,
+        protocolType: CONSUMER_PROTOCOL,
+        protocol: group.assignorName,
+        explanation: group.errorMessage,
+        members: group.members.map(
+          ({ memberId, instanceId, clientId, clientHost, assignment }) => ({
+            memberId,
+            groupInstanceId: instanceId,
+            clientId,
+            clientHost,
+            assignment: assignment.topicPartitions.map(({ topicName, partitions }) => ({
+              topic: topicName,
+              partitions,
+            })),
+          }),
+        ),
+      }
+    } catch (error) {
+      // Before Kafka 4.0 there are no such groups.
+      if (error instanceof VersionError) return null
+      throw error
+    }
   }
 
   /** Everything that the group has committed, by topic and partition. */

@@ -58,6 +58,9 @@ class ToyCoordinator {
         })),
       }),
       DescribeGroups: ({ groups }) => ({ groups: groups.map(groupId => this.described(groupId)) }),
+      ConsumerGroupDescribe: ({ groupIds }) => ({
+        groups: groupIds.map(groupId => this.describedConsumers(groupId)),
+      }),
       OffsetFetch: ({ groups }) => ({
         groups: groups.map(({ groupId }) => ({
           groupId,
@@ -103,6 +106,23 @@ class ToyCoordinator {
       protocolType: 'consumer',
       protocolData: this.members > 0 ? 'range' : '',
       members: this.members > 0 ? [member] : [],
+    }
+  }
+
+  private describedConsumers(groupId: string) {
+    const topicPartitions = [{ topicId: TOPIC_ID, topicName: 't', partitions: [1] }]
+    const has = { topicPartitions }
+    const member = { memberId: 'm-8', memberEpoch: 3, clientId: 'c', clientHost: '/h' }
+    const absent = groupId !== 'k'
+    return {
+      errorCode: absent ? errorCode('GROUP_ID_NOT_FOUND') : 0,
+      errorMessage: absent ? `Group ${groupId} not found.` : 'Epoch 3 waits.',
+      groupId,
+      groupState: 'Reconciling',
+      groupEpoch: 3,
+      assignmentEpoch: 3,
+      assignorName: 'uniform',
+      members: [{ ...member, subscribedTopicNames: ['t'], assignment: has, targetAssignment: has }],
     }
   }
 
@@ -166,6 +186,9 @@ test('describe shows members with what they were assigned, and what the broker e
   assert.equal(code, 0)
   assert.match(out, /^Group g: Stable, range, 1 member\(s\)\nWaiting for m-2\.\nMEMBER/)
   assert.match(out, /m-1 .* c .* \/h .* t:0,1\n$/)
+  const ofConsumers = await cluster.run('describe', 'k')
+  assert.match(ofConsumers.out, /^Group k: Reconciling, uniform, 1 member\(s\)\nEpoch 3 waits\.\n/)
+  assert.match(ofConsumers.out, /m-8 .* t:1\n$/)
   const absent = await cluster.run('describe', 'nobody')
   assert.equal(absent.code, 1)
   assert.match(absent.err, /group 'nobody': .*not found/)
