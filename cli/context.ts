@@ -1,6 +1,7 @@
 /** What the commands need of the world around them, so that tests can run them inside their own process. */
 import type { RunBrokerOptions } from '../broker/main.ts'
 import type { Admin } from '../client/admin.ts'
+import type { Client } from '../client/client.ts'
 import type { ClientOptions } from '../client/config.ts'
 
 export interface Terminal {
@@ -12,11 +13,14 @@ export interface Terminal {
   readonly isInteractive: boolean
   /** Asks a person and gives the answer, trimmed. */
   ask(question: string): Promise<string>
+  /** Standard input, line by line. */
+  lines(): AsyncIterable<string>
 }
 
 export interface CliContext {
   readonly terminal: Terminal
   openAdmin(options: ClientOptions): Promise<Admin>
+  openClient(options: ClientOptions): Promise<Client>
   /** Runs until the process ends; sets the process's exit code if it cannot start. */
   runBroker(options: RunBrokerOptions): Promise<void>
   /** Throws a ConfigError if the settings are wrong. */

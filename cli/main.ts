@@ -3,6 +3,7 @@
  * without the client and `ottla topic` without the broker.
  */
 import { once } from 'node:events'
+import { createInterface as linesOf } from 'node:readline'
 import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import { SOFTWARE_VERSION } from '../client/config.ts'
@@ -14,7 +15,9 @@ type Register = (program: Command, context: CliContext) => void
 const COMMANDS: { readonly [name: string]: () => Promise<Register> } = {
   broker: async () => (await import('./broker.ts')).registerBroker,
   group: async () => (await import('./group.ts')).registerGroup,
+  consume: async () => (await import('./consume.ts')).registerConsume,
   log: async () => (await import('./log.ts')).registerLog,
+  produce: async () => (await import('./produce.ts')).registerProduce,
   topic: async () => (await import('./topic.ts')).registerTopic,
 }
 
@@ -29,6 +32,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const code = await runCli(argv.slice(2), {
     terminal,
     openAdmin,
+    openClient,
     runBroker,
     async printConfig(options) {
       const [{ readConfig }, { printConfig }] = await Promise.all([
@@ -76,6 +80,11 @@ const openAdmin: CliContext['openAdmin'] = async options => {
   return new Admin(new Cluster(systemIo(), options))
 }
 
+const openClient: CliContext['openClient'] = async options => {
+  const { Client } = await import('../client/client.ts')
+  return new Client(options)
+}
+
 const runBroker: CliContext['runBroker'] = async options => {
   const broker = await import('../broker/main.ts')
   return broker.runBroker(options)
@@ -89,6 +98,7 @@ function processTerminal(): Terminal {
     async drained() {
       if (stdout.writableNeedDrain) await once(stdout, 'drain')
     },
+    lines: () => linesOf({ input: stdin, crlfDelay: Number.POSITIVE_INFINITY }),
     isInteractive: stdin.isTTY === true && stdout.isTTY === true,
     async ask(question) {
       const lines = createInterface({ input: stdin, output: stdout })

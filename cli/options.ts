@@ -11,6 +11,11 @@ export function positiveInteger(value: string): number {
   return number
 }
 
+export function wholeNumber(value: string): number {
+  if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('Give a whole number.')
+  return Number(value)
+}
+
 export function portNumber(value: string): number {
   const number = /^\d{1,5}$/.test(value) ? Number(value) : -1
   if (number < 0 || number > 65_535) throw new InvalidArgumentError('Give a port, 0 to 65535.')

@@ -159,6 +159,7 @@ class ToyCoordinator {
           err += text
         },
         isInteractive: answer !== null,
+        lines: () => assert.fail('nothing is read here'),
         ask: async () => answer ?? '',
       },
       openAdmin: async options => new Admin(new Cluster(this.io, options)),

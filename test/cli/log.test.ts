@@ -22,8 +22,10 @@ async function run(...args: string[]) {
       },
       isInteractive: false,
       ask: fail,
+      lines: () => assert.fail('not needed here'),
     },
     openAdmin: fail,
+    openClient: fail,
     runBroker: fail,
     printConfig: fail,
   })

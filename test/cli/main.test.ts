@@ -28,8 +28,10 @@ async function run(...args: string[]): Promise<Run> {
       },
       isInteractive: false,
       ask: () => Promise.reject(new Error('nobody is there')),
+      lines: () => assert.fail('nothing is read here'),
     },
     openAdmin: () => Promise.reject(new Error('no client here')),
+    openClient: () => Promise.reject(new Error('no client here')),
     runBroker: async options => void ran.push(options),
     printConfig: async options => {
       ran.push(options)

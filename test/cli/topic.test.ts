@@ -74,8 +74,10 @@ class ToyCluster {
         },
         isInteractive: answer !== null,
         ask: async () => answer ?? '',
+        lines: () => assert.fail('nothing is read here'),
       },
       openAdmin: async options => new Admin(new Cluster(this.io, options)),
+      openClient: () => assert.fail('topics need no more than an admin'),
       runBroker: async () => {},
       printConfig: async () => {},
     })

@@ -1,0 +1,92 @@
+/** A consumer's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
+import { OptionError } from './errors.ts'
+import type { Serializer } from './serializers.ts'
+
+export interface ConsumerOptions<K = Buffer, V = Buffer> {
+  /** How bytes become keys. Default: bytes as they are. */
+  readonly key?: Serializer<K> | undefined
+  readonly value?: Serializer<V> | undefined
+  /** Where to begin without a committed offset, or where it is gone: none is an error (auto.offset.reset). Default: latest. */
+  readonly autoOffsetReset?: 'earliest' | 'latest' | 'none' | undefined
+  /** Whether records of open and aborted transactions are shown (isolation.level). Default: read_uncommitted. */
+  readonly isolation?: 'read_uncommitted' | 'read_committed' | undefined
+  /** Where this consumer is, to read from a replica that is near (client.rack). */
+  readonly rackId?: string | undefined
+  /** How long a broker waits for minBytes (fetch.max.wait.ms). Default: 500 ms. */
+  readonly maxWaitMs?: number | undefined
+  /** Default: 1 (fetch.min.bytes). */
+  readonly minBytes?: number | undefined
+  /** What one answer brings at most (fetch.max.bytes). Default: 50 MiB. */
+  readonly maxBytes?: number | undefined
+  /** What one answer brings of one partition; also how far it is read ahead (max.partition.fetch.bytes). Default: 1 MiB. */
+  readonly maxPartitionBytes?: number | undefined
+  /** Read ahead of all partitions together; beyond it nothing is fetched. Default: 64 MiB. */
+  readonly maxBufferedBytes?: number | undefined
+  /** Largest batch after decompression. Default: 128 MiB. */
+  readonly maxBatchBytes?: number | undefined
+  /** Verify the checksum of every batch (check.crcs). Default: yes. */
+  readonly checkCrcs?: boolean | undefined
+}
+
+export interface ConsumerConfig<K, V> {
+  readonly key: Serializer<K> | null
+  readonly value: Serializer<V> | null
+  readonly autoOffsetReset: 'earliest' | 'latest' | 'none'
+  readonly isolation: 'read_uncommitted' | 'read_committed'
+  readonly rackId: string
+  readonly maxWaitMs: number
+  readonly minBytes: number
+  readonly maxBytes: number
+  readonly maxPartitionBytes: number
+  readonly maxBufferedBytes: number
+  readonly maxBatchBytes: number
+  readonly checkCrcs: boolean
+}
+
+/** Default, lowest and highest value of each option that is a number. */
+const NUMBERS = {
+  maxWaitMs: [500, 0, 30_000],
+  minBytes: [1, 0, 0x7fffffff],
+  maxBytes: [52_428_800, 1, 0x7fffffff],
+  maxPartitionBytes: [1_048_576, 1, 0x7fffffff],
+  maxBufferedBytes: [67_108_864, 1, Number.MAX_SAFE_INTEGER],
+  maxBatchBytes: [134_217_728, 1, 0x7fffffff],
+} as const satisfies { readonly [Name in keyof ConsumerOptions]?: readonly number[] }
+
+const RESETS = ['earliest', 'latest', 'none'] as const
+const ISOLATIONS = ['read_uncommitted', 'read_committed'] as const
+
+/** Fills in the defaults. Throws one OptionError that lists everything that is wrong. */
+export function resolveConsumerConfig<K, V>(options: ConsumerOptions<K, V>): ConsumerConfig<K, V> {
+  const wrong: string[] = []
+  const number = (name: keyof typeof NUMBERS): number => {
+    const [otherwise, low, high] = NUMBERS[name]
+    const value = options[name] ?? otherwise
+    if (Number.isSafeInteger(value) && value >= low && value <= high) return value
+    wrong.push(`${name} is ${value}, not a whole number from ${low} to ${high}`)
+    return otherwise
+  }
+  const { autoOffsetReset = 'latest', isolation = 'read_uncommitted' } = options
+  if (!RESETS.includes(autoOffsetReset)) {
+    wrong.push(`autoOffsetReset is '${autoOffsetReset}', not one of ${RESETS.join(', ')}`)
+  }
+  if (!ISOLATIONS.includes(isolation)) {
+    wrong.push(`isolation is '${isolation}', not one of ${ISOLATIONS.join(', ')}`)
+  }
+  const config: ConsumerConfig<K, V> = {
+    key: options.key ?? null,
+    value: options.value ?? null,
+    autoOffsetReset,
+    isolation,
+    rackId: options.rackId ?? '',
+    maxWaitMs: number('maxWaitMs'),
+    minBytes: number('minBytes'),
+    maxBytes: number('maxBytes'),
+    maxPartitionBytes: number('maxPartitionBytes'),
+    maxBufferedBytes: number('maxBufferedBytes'),
+    maxBatchBytes: number('maxBatchBytes'),
+    checkCrcs: options.checkCrcs ?? true,
+  }
+  if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)
+  return config
+}

@@ -1,0 +1,339 @@
+/**
+ * Reads partitions ahead of the application: one Fetch at a time to each broker that leads some of them, in a session, into
+ * a bounded amount of memory. A partition is asked for again when less than half of what one Fetch brings is left of it, so
+ * that a reader that keeps up never waits for the network, and one that does not holds nothing up but itself.
+ *
+ * A position is the offset of the record that the application gets next. `seek` and every change of the assignment drop
+ * what was read ahead; an answer that comes later for the old place is dropped, too (`round`).
+ */
+import type { ResponseOf } from '../protocol/apis.ts'
+import { ZERO_UUID } from '../protocol/buffer.ts'
+import { errorCode } from '../protocol/errors.ts'
+import type { Io } from '../protocol/io.ts'
+import type { Cluster } from './cluster.ts'
+import type { Connection } from './connection.ts'
+import type { ConsumerConfig } from './consumer-config.ts'
+import { AnswerError, isRetriable, needsMetadata } from './errors.ts'
+import { FetchSession } from './fetch-session.ts'
+import { FetchedRecords, type Reading } from './fetched-records.ts'
+import { attemptNow, backoffMs, LeaderSearch } from './leader-search.ts'
+
+export interface FetcherOwner<K, V> {
+  /** Something can be taken, or `error` of a partition is to be told. */
+  arrived(): void
+  /** The partition's position is unknown or not in the log: `locate` it and `seek` there. */
+  mislaid(partition: AssignedPartition<K, V>, isOutOfRange: boolean): void
+  reading(topic: string, partition: number): Reading<K, V>
+}
+
+/** A partition that is read. */
+export class AssignedPartition<K, V> {
+  readonly topic: string
+  readonly partition: number
+  leaderId = -1
+  /** Offset of the next record for the application; -1: to be found out. */
+  position = -1
+  /** Where the next Fetch goes on. */
+  fetchOffset = -1
+  isPaused = false
+  isFetching = false
+  isLocating = false
+  notBeforeMs = 0
+  failures = 0
+  /** Counts the places that it was moved to. */
+  round = 0
+  highWatermark = -1
+  lastStableOffset = -1
+  readonly fetched: FetchedRecords<K, V>[] = []
+  /** What ends the reading of this partition, until it is told. */
+  error: Error | null = null
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic
+    this.partition = partition
+  }
+
+  get bytesLeft(): number {
+    let bytes = 0
+    for (const fetched of this.fetched) bytes += fetched.bytesLeft
+    return bytes
+  }
+
+  /** Moves to another place; what was read ahead is dropped. */
+  seek(offset: number): void {
+    this.position = offset
+    this.fetchOffset = offset
+    this.fetched.length = 0
+    this.error = null
+    this.round++
+  }
+}
+
+type PartitionAnswer = ResponseOf<'Fetch'>['responses'][number]['partitions'][number]
+
+interface Asked<K, V> {
+  readonly partition: AssignedPartition<K, V>
+  readonly round: number
+}
+
+interface Lane {
+  readonly nodeId: number
+  readonly session: FetchSession
+  isBusy: boolean
+}
+
+const SESSION_LOST: ReadonlySet<number> = new Set(
+  (['FETCH_SESSION_ID_NOT_FOUND', 'INVALID_FETCH_SESSION_EPOCH'] as const).map(errorCode),
+)
+/** Longest wait for new records while a partition of the same broker has records left to be taken. */
+const SHORT_WAIT_MS = 20
+
+const OUT_OF_RANGE = errorCode('OFFSET_OUT_OF_RANGE')
+
+export class Fetcher<K, V> {
+  private readonly io: Io
+  private readonly cluster: Cluster
+  private readonly config: ConsumerConfig<K, V>
+  private readonly owner: FetcherOwner<K, V>
+  private readonly search: LeaderSearch<AssignedPartition<K, V>>
+  private readonly lanes = new Map<number, Lane>()
+  private assigned: AssignedPartition<K, V>[] = []
+  private isScheduled = false
+  private isClosed = false
+
+  constructor(io: Io, cluster: Cluster, config: ConsumerConfig<K, V>, owner: FetcherOwner<K, V>) {
+    this.io = io
+    this.cluster = cluster
+    this.config = config
+    this.owner = owner
+    this.search = new LeaderSearch(io, cluster, {
+      found: () => this.schedule(),
+      missed: (partition, error) => this.missed(partition, error),
+    })
+  }
+
+  get assignment(): readonly AssignedPartition<K, V>[] {
+    return this.assigned
+  }
+
+  assign(partitions: readonly AssignedPartition<K, V>[]): void {
+    const kept = new Set(partitions)
+    for (const gone of this.assigned) if (!kept.has(gone)) gone.seek(-1)
+    this.assigned = [...partitions]
+    this.schedule()
+  }
+
+  /** Something has changed that may let a Fetch be sent. */
+  schedule(): void {
+    if (this.isScheduled || this.isClosed) return
+    this.isScheduled = true
+    this.io.turn.write(() => this.pump())
+  }
+
+  close(): void {
+    this.isClosed = true
+    this.search.close()
+    for (const partition of this.assigned) partition.seek(-1)
+    this.assigned = []
+  }
+
+  private pump(): void {
+    this.isScheduled = false
+    if (this.isClosed) return
+    const nowMs = this.io.clock.monotonicMs()
+    const wanted = new Map<number, AssignedPartition<K, V>[]>()
+    const full = new Set<number>()
+    let buffered = 0
+    for (const partition of this.assigned) {
+      buffered += partition.bytesLeft
+      if (partition.fetched.length > 0) full.add(partition.leaderId)
+    }
+    for (const partition of this.assigned) {
+      if (!this.isReady(partition, nowMs)) continue
+      if (buffered > 0 && buffered >= this.config.maxBufferedBytes) continue
+      const list = wanted.get(partition.leaderId) ?? []
+      list.push(partition)
+      wanted.set(partition.leaderId, list)
+    }
+    for (const [nodeId, partitions] of wanted) {
+      this.fetch(this.lane(nodeId), partitions, full.has(nodeId))
+    }
+    if (this.assigned.length > 0) this.search.refresh()
+  }
+
+  private isReady(partition: AssignedPartition<K, V>, nowMs: number): boolean {
+    if (partition.isPaused || partition.isFetching || partition.error !== null) return false
+    if (partition.position < 0) {
+      if (!partition.isLocating) this.owner.mislaid(partition, false)
+      return false
+    }
+    if (partition.notBeforeMs > nowMs) return false
+    if (partition.leaderId < 0) {
+      this.search.add(partition)
+      return false
+    }
+    return partition.bytesLeft < this.config.maxPartitionBytes / 2
+  }
+
+  private lane(nodeId: number): Lane {
+    let lane = this.lanes.get(nodeId)
+    if (lane === undefined) {
+      lane = { nodeId, session: new FetchSession(this.config.maxPartitionBytes), isBusy: false }
+      this.lanes.set(nodeId, lane)
+    }
+    return lane
+  }
+
+  /** `isShort`: others of this broker will want to be asked for soon, so the answer must not wait long for new records. */
+  private fetch(
+    lane: Lane,
+    partitions: readonly AssignedPartition<K, V>[],
+    isShort: boolean,
+  ): void {
+    if (lane.isBusy) return
+    lane.isBusy = true
+    const connection = this.cluster.openConnection(lane.nodeId)
+    if (connection === null) void this.open(lane, partitions)
+    else this.send(lane, connection, partitions, isShort)
+  }
+
+  private async open(lane: Lane, partitions: readonly AssignedPartition<K, V>[]): Promise<void> {
+    lane.session.reset()
+    try {
+      await this.cluster.connect(lane.nodeId, attemptNow(this.io, this.cluster))
+    } catch (error) {
+      for (const partition of partitions) this.failed(partition, error as Error)
+    }
+    lane.isBusy = false
+    this.schedule()
+  }
+
+  private send(
+    lane: Lane,
+    connection: Connection,
+    partitions: readonly AssignedPartition<K, V>[],
+    isShort: boolean,
+  ): void {
+    const { minBytes, maxBytes, isolation, rackId } = this.config
+    const maxWaitMs = Math.min(this.config.maxWaitMs, isShort ? SHORT_WAIT_MS : Infinity)
+    const asked = new Map<string, Asked<K, V>>()
+    const places = partitions.map(partition => {
+      const { topic, round, fetchOffset } = partition
+      const topicId = this.cluster.knownTopic(topic)?.topicId ?? ZERO_UUID
+      partition.isFetching = true
+      asked.set(`${topic} ${partition.partition}`, { partition, round })
+      asked.set(`${topicId} ${partition.partition}`, { partition, round })
+      return { topic, topicId, partition: partition.partition, fetchOffset }
+    })
+    const finish = (error: Error | null) => {
+      lane.isBusy = false
+      for (const partition of partitions) {
+        partition.isFetching = false
+        if (error !== null) this.failed(partition, error)
+      }
+      this.schedule()
+    }
+    const request = {
+      maxWaitMs,
+      minBytes,
+      maxBytes,
+      isolationLevel: isolation === 'read_committed' ? 1 : 0,
+      rackId,
+      ...lane.session.next(places),
+    }
+    const timeoutMs = maxWaitMs + this.cluster.config.requestTimeoutMs
+    try {
+      connection.submit('Fetch', request, timeoutMs, {
+        keepsBytes: true,
+        answered: response => {
+          const error = this.answered(lane, response, asked, connection.label)
+          finish(error)
+          this.owner.arrived()
+        },
+        failed: error => {
+          lane.session.reset()
+          finish(error)
+        },
+      })
+    } catch (error) {
+      lane.session.reset()
+      finish(error as Error)
+    }
+  }
+
+  /** Returns an error of the whole answer. */
+  private answered(
+    lane: Lane,
+    { errorCode: code, sessionId, responses }: ResponseOf<'Fetch'>,
+    asked: ReadonlyMap<string, Asked<K, V>>,
+    broker: string,
+  ): Error | null {
+    if (code !== 0) {
+      lane.session.reset()
+      return SESSION_LOST.has(code) ? null : new AnswerError(code, { api: 'Fetch', broker })
+    }
+    lane.session.answered(sessionId)
+    for (const { topic, topicId, partitions } of responses) {
+      for (const answer of partitions) {
+        const key = `${topic === '' ? topicId : topic} ${answer.partitionIndex}`
+        const entry = asked.get(key)
+        if (entry === undefined || entry.round !== entry.partition.round) continue
+        this.take(entry.partition, answer, broker)
+      }
+    }
+    return null
+  }
+
+  private take(partition: AssignedPartition<K, V>, answer: PartitionAnswer, broker: string): void {
+    const { topic, partition: index, fetchOffset } = partition
+    const { errorCode: code, records } = answer
+    if (code === OUT_OF_RANGE) {
+      // What was read ahead is still good: the position is asked for when it has been taken.
+      if (partition.fetched.length === 0) this.owner.mislaid(partition, true)
+      else this.pause(partition)
+      return
+    }
+    if (code !== 0) {
+      const place = { api: 'Fetch', broker, topic, partition: index }
+      return this.failed(partition, new AnswerError(code, place))
+    }
+    partition.failures = 0
+    partition.highWatermark = answer.highWatermark
+    partition.lastStableOffset = answer.lastStableOffset
+    if (records === null || records.length === 0) return
+    const isCommitted = this.config.isolation === 'read_committed'
+    const aborted = isCommitted ? (answer.abortedTransactions ?? []) : null
+    try {
+      const reading = this.owner.reading(topic, index)
+      const fetched = new FetchedRecords(reading, records, fetchOffset, aborted)
+      partition.fetchOffset = fetched.endOffset
+      partition.fetched.push(fetched)
+    } catch (error) {
+      partition.error = error as Error
+    }
+  }
+
+  private failed(partition: AssignedPartition<K, V>, error: Error): void {
+    if (!this.missed(partition, error)) return
+    this.pause(partition)
+    if (!needsMetadata(error)) return
+    this.cluster.distrust()
+    partition.leaderId = -1
+  }
+
+  private pause(partition: AssignedPartition<K, V>): void {
+    const waitMs = backoffMs(this.io, this.cluster, Math.max(1, partition.failures))
+    partition.notBeforeMs = this.io.clock.monotonicMs() + waitMs
+    this.io.clock.timer(waitMs, () => this.schedule(), true)
+  }
+
+  /** Whether it makes sense to go on; if not the application is told. */
+  private missed(partition: AssignedPartition<K, V>, error: Error): boolean {
+    if (!this.assigned.includes(partition)) return false
+    partition.failures++
+    if (isRetriable(error)) return true
+    partition.error = error
+    this.owner.arrived()
+    return false
+  }
+}

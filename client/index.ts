@@ -1,0 +1,40 @@
+/** The package `ottla`: what applications may rely on. */
+export { Admin } from './admin.ts'
+export { Client } from './client.ts'
+export type { ClientOptions } from './config.ts'
+export type {
+  Assignment,
+  ConsumerBatch,
+  Place,
+  ReadOptions,
+  TopicPartition,
+} from './consumer.ts'
+export { Consumer } from './consumer.ts'
+export type { ConsumerOptions } from './consumer-config.ts'
+export type { BatchPosition, RecordPosition } from './deliveries.ts'
+export {
+  AnswerError,
+  ClosedError,
+  ConnectionError,
+  isRetriable,
+  OptionError,
+  PartialError,
+  RecordError,
+  SerializerError,
+  TimeoutError,
+  VersionError,
+} from './errors.ts'
+export type { ConsumerRecord } from './fetched-records.ts'
+export type { PartitionerName, PartitionFunction, PartitionQuestion } from './partitioner.ts'
+export type {
+  Headers,
+  HeaderValue,
+  Message,
+  NewRecord,
+  SendOptions,
+  StreamOptions,
+} from './producer.ts'
+export { Producer } from './producer.ts'
+export type { Acks, ProducerOptions } from './producer-config.ts'
+export type { Bytes, Serializer } from './serializers.ts'
+export { bytes, double, int32, int64, json, string, uuid } from './serializers.ts'
