@@ -409,31 +409,62 @@ async function searchSegment(
   return null
 }
 
-/** The first record with the greatest timestamp of the log; null if no record has one. */
+/**
+ * The first record with the greatest timestamp of the log; null if no record has one. Compaction keeps batches without
+ * records, and DeleteRecords cuts within one: a header may promise a time that no readable record has.
+ */
 export async function findMaxTimestamp(log: ReadableLog): Promise<TimestampAndOffset | null> {
-  let latest: Segment | null = null
-  for (const segment of [...log.segments]) {
-    await segment.loadMaxTimestamp()
-    if (segment.maxTimestamp >= 0 && segment.maxTimestamp > (latest?.maxTimestamp ?? -1)) {
-      latest = segment
-    }
+  const segments = log.segments.filter(({ endOffset }) => endOffset > log.logStartOffset)
+  for (const segment of segments) await segment.loadMaxTimestamp()
+  // A stable sort: of equal times the earlier segment comes first.
+  segments.sort((a, b) => b.maxTimestamp - a.maxTimestamp)
+  let best: TimestampAndOffset | null = null
+  for (const segment of segments) {
+    if (segment.maxTimestamp <= (best?.timestamp ?? -1)) break
+    const above: number = best?.timestamp ?? -1
+    const found: TimestampAndOffset | null = await segment.use(() => newestIn(log, segment, above))
+    best = found ?? best
   }
-  const found = latest
-  return found === null ? null : found.use(() => firstWithMaxTimestamp(found))
+  return best
 }
 
-async function firstWithMaxTimestamp(segment: Segment): Promise<TimestampAndOffset | null> {
-  const { maxTimestamp, offsetOfMaxTimestamp } = segment
-  const position = segment.positionBefore(offsetOfMaxTimestamp)
-  const candidate = await findBatch(segment, position, (buffer, at) => {
-    return batches.lastOffset(buffer, at) >= offsetOfMaxTimestamp
-  })
-  if (candidate === null) return null
-  const records = await decodeBatch(candidate.batch, 0, MAX_DECOMPRESSED_BYTES)
-  const record = records.find(({ timestamp }) => timestamp >= maxTimestamp)
-  if (record === undefined) return null
-  const leaderEpoch = batches.leaderEpoch(candidate.batch, 0)
-  return { timestamp: record.timestamp, offset: record.offset, leaderEpoch }
+/** The first record with the segment's greatest timestamp, if that is above `above`. */
+async function newestIn(
+  log: ReadableLog,
+  segment: Segment,
+  above: number,
+): Promise<TimestampAndOffset | null> {
+  // Where the index says that it is; only if it is not there, in any batch.
+  const hinted = segment.positionBefore(segment.offsetOfMaxTimestamp)
+  const found = await newestFrom(log, segment, hinted, segment.maxTimestamp - 1)
+  return found ?? (await newestFrom(log, segment, 0, above))
+}
+
+/** The first record from `position` on with the greatest timestamp of all above `above`. */
+async function newestFrom(
+  log: ReadableLog,
+  segment: Segment,
+  position: number,
+  above: number,
+): Promise<TimestampAndOffset | null> {
+  let best = null as TimestampAndOffset | null
+  for (let next = position; next < segment.writtenSize; ) {
+    const atLeast = (best?.timestamp ?? above) + 1
+    const candidate = await findBatch(segment, next, (buffer, at) => {
+      if (batches.lastOffset(buffer, at) < log.logStartOffset) return false
+      return batches.recordCount(buffer, at) > 0 && batches.maxTimestamp(buffer, at) >= atLeast
+    })
+    if (candidate === null) return best
+    const { batch } = candidate
+    for (const { timestamp, offset } of await decodeBatch(batch, 0, MAX_DECOMPRESSED_BYTES)) {
+      if (offset < log.logStartOffset || timestamp <= (best?.timestamp ?? above)) continue
+      best = { timestamp, offset, leaderEpoch: batches.leaderEpoch(batch, 0) }
+    }
+    // Nothing in the segment can be newer.
+    if (best !== null && best.timestamp >= segment.maxTimestamp) return best
+    next = candidate.position + batch.length
+  }
+  return best
 }
 
 /** Where the first batch begins that holds `offset` or a later one; the end of the segment if there is none. */

@@ -292,3 +292,81 @@ test('a pass over damaged bytes changes nothing and says where they are', async 
   const names = (await disk.list(DIRECTORY)).map(({ name }) => name)
   assert.ok(!names.some(name => name.includes('cleaned')))
 })
+
+test('the newest record is found where a header promises one that is gone', async () => {
+  for (const codec of ['none', 'gzip', 'lz4', 'zstd'] as const) {
+    const opened = await openLog(new MemoryDisk(), DIRECTORY, { config: config(compacted) })
+    const { log } = opened
+    const producer = { producerId: 7, producerEpoch: 0, baseSequence: 0 }
+    await write(opened, [record('a', '1', NOW + 90)], codec, producer)
+    await write(opened, [record('b', '1', NOW + 10), record('c', '1', NOW + 70)], codec)
+    await write(opened, [record('d', '1', NOW + 70), record('a', '2', NOW + 20)], codec)
+    assert.equal((await log.maxTimestamp())?.offset, 0)
+    log.roll(NOW)
+    await log.compact(NOW)
+    // The first batch is empty now, kept for its producer, and still has the greatest timestamp in its header.
+    const [first] = await batchesOf(log)
+    assert.deepEqual(
+      [batches.recordCount(first!, 0), batches.maxTimestamp(first!, 0)],
+      [0, NOW + 90],
+    )
+    const { offset, timestamp } = (await log.maxTimestamp())!
+    assert.deepEqual([offset, timestamp], [2, NOW + 70])
+    await log.advanceLogStartTo(3)
+    assert.equal((await log.maxTimestamp())?.offset, 3)
+    await log.advanceLogStartTo(4)
+    assert.equal((await log.maxTimestamp())?.timestamp, NOW + 20)
+    assert.equal((await log.offsetForTimestamp(NOW + 5))?.offset, 4)
+  }
+})
+
+test('nothing above the last stable offset is compacted', async () => {
+  const opened = await openLog(new MemoryDisk(), DIRECTORY, { config: config(compacted) })
+  const { log } = opened
+  await write(opened, [record('a', 'kept')])
+  await write(opened, [record('a', 'undecided')], 'none', {
+    ...{ producerId: 5, producerEpoch: 0, baseSequence: 0 },
+    isTransactional: true,
+  })
+  assert.equal(log.lastStableOffset, 1)
+  log.roll(NOW)
+  assert.equal(await log.compact(NOW), null)
+  assert.deepEqual((await recordsOf(log)).map(line), ['0 a kept', '1 a undecided'])
+})
+
+test('aborted data goes at once; its marker waits for the delete horizon, then goes too', async () => {
+  const disk = new MemoryDisk()
+  await disk.makeDirectory(DIRECTORY)
+  const file = disk.createSync(`${DIRECTORY}/00000000000000000000.log`)
+  const transaction = { producerId: 5, producerEpoch: 0, isTransactional: true }
+  const marker = { ...record('', ''), key: Buffer.from([0, 0, 0, 0]), value: Buffer.alloc(6) }
+  const put = async (baseOffset: number, one: RecordInput, options: BatchOptions) => {
+    file.append([await encodeBatch([one], 'none', { ...options, baseOffset, leaderEpoch: 0 })])
+  }
+  await put(0, record('a', 'kept'), {})
+  await put(1, record('a', 'aborted'), { ...transaction, baseSequence: 0 })
+  await put(2, marker, { ...transaction, isControl: true, baseSequence: -1 })
+  await put(3, record('b', '1'), { producerId: 5, producerEpoch: 1, baseSequence: 0 })
+  const settings = config({ ...compacted, deleteRetentionMs: DAY })
+  const opened = await openLog(disk, DIRECTORY, { config: settings, wasCleanShutdown: false })
+  const { log } = opened
+  assert.equal(log.segments[0]!.txnIndex.entries.length, 1)
+  const pass = async (nowMs: number) => {
+    log.roll(nowMs)
+    await log.compact(nowMs)
+    const left = await batchesOf(log)
+    return left.map(one => [batches.baseOffset(one, 0), batches.isControl(one, 0)])
+  }
+  assert.deepEqual(await pass(NOW), [
+    [0, false],
+    [2, true],
+    [3, false],
+  ])
+  const firstPass = log.segments[0]!.txnIndex.entries
+  await write(opened, [record('c', '1')])
+  await pass(NOW + 1)
+  assert.deepEqual(log.segments[0]!.txnIndex.entries, [], JSON.stringify(firstPass))
+  await write(opened, [record('d', '1')])
+  const offsets = (await pass(NOW + 2 + 2 * DAY)).map(([offset]) => offset)
+  assert.deepEqual(offsets, [0, 3, 4, 5], 'the marker is gone')
+})
