@@ -151,28 +151,22 @@ export class Segment {
     return this.offsetOfGreatest
   }
 
-  get isMaxTimestampKnown(): boolean {
-    return this.greatestTimestamp !== UNKNOWN
+  get hasStaged(): boolean {
+    return !this.staged.isEmpty
   }
 
   /** Its files are closed for good, or will be when the last reader has finished. */
   get isGone(): boolean {
     return this.isClosing
   }
-
-  get hasStaged(): boolean {
-    return !this.staged.isEmpty
-  }
-
   updateConfig(config: SegmentConfig): void {
     this.config = config
   }
 
   /** Forgets the indexes and begins empty ones: for a new segment, or to fill them by walking the file. */
   startIndexes(): void {
-    const { segmentIndexBytes } = this.config
-    this.offsetIndex = new OffsetIndex(this.baseOffset, segmentIndexBytes)
-    this.timeIndex = new TimeIndex(this.baseOffset, segmentIndexBytes)
+    this.offsetIndex = new OffsetIndex(this.baseOffset, this.config.segmentIndexBytes)
+    this.timeIndex = new TimeIndex(this.baseOffset, this.config.segmentIndexBytes)
     this.greatestTimestamp = -1
     this.offsetOfGreatest = this.baseOffset
     this.bytesSinceIndexEntry = 0
@@ -389,7 +383,7 @@ export class Segment {
 
   /** Learns a sealed segment's greatest timestamp from the last entry of its time index, without loading it. */
   async loadMaxTimestamp(): Promise<void> {
-    if (this.isMaxTimestampKnown) return
+    if (this.greatestTimestamp !== UNKNOWN) return
     const last = await readLastEntry(this.disk, `${this.path}.timeindex`, this.baseOffset)
     // Removed while it was looked for: it has nothing to find any more.
     if (this.isClosing) return
@@ -481,9 +475,8 @@ export class Segment {
   /** Learns `firstTimestamp` from the first batch. */
   async loadFirstTimestamp(): Promise<void> {
     const header = Buffer.alloc(RECORD_BATCH_OVERHEAD)
-    if ((await this.file.read(0, header)) === header.length) {
-      this.firstTimestamp = maxTimestamp(header, 0)
-    }
+    const filled = await this.file.read(0, header)
+    if (filled === header.length) this.firstTimestamp = maxTimestamp(header, 0)
   }
 
   /** Closes the file, or leaves that to the last reader. */
@@ -503,14 +496,5 @@ export class Segment {
     for (const suffix of ['.log', ...INDEX_SUFFIXES]) {
       await this.disk.remove(`${this.path}${suffix}`)
     }
-  }
-
-  /** Takes the files out of the log and answers what the log file is called now: it may be large. */
-  async setAside(): Promise<string> {
-    await this.close()
-    const aside = `${this.path}.log.deleted`
-    await this.disk.rename(`${this.path}.log`, aside)
-    for (const suffix of INDEX_SUFFIXES) await this.disk.remove(`${this.path}${suffix}`)
-    return aside
   }
 }

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { LogParts } from './log-parts.ts'
 import { positionOfBatch, segmentIndexFor } from './log-reader.ts'
-import { Segment } from './segment.ts'
+import { INDEX_SUFFIXES, Segment } from './segment.ts'
 
 /**
  * Nothing below `offset` can be read any more; segments that lie wholly below go. Where the log starts is on the medium
@@ -36,7 +36,7 @@ export async function deleteSegmentsBelowStart(log: LogParts): Promise<number> {
   if (gone.length === 0) return 0
   const files: string[] = []
   for (const segment of gone) {
-    files.push(await segment.setAside())
+    files.push(await setAside(log, segment))
     log.storeLog?.info('segment deleted', {
       log: log.name,
       baseOffset: segment.baseOffset,
@@ -49,6 +49,15 @@ export async function deleteSegmentsBelowStart(log: LogParts): Promise<number> {
   for (const file of files) await log.deletedFiles.add(file, log.config.fileDeleteDelayMs)
   await log.snapshots.removeStray(segmentList)
   return gone.length
+}
+
+/** Takes a segment's files out of the log and answers what its log file is called now: it may be large. */
+async function setAside({ disk }: LogParts, segment: Segment): Promise<string> {
+  await segment.close()
+  const aside = `${segment.path}.log.deleted`
+  await disk.rename(`${segment.path}.log`, aside)
+  for (const suffix of INDEX_SUFFIXES) await disk.remove(`${segment.path}${suffix}`)
+  return aside
 }
 
 /** Drops everything at and above `offset`, and the whole of a batch that contains it. */
