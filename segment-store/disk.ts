@@ -81,3 +81,26 @@ export class LockedError extends Error {
     this.holder = holder
   }
 }
+
+/**
+ * `replaceFile` by the other operations: the new contents are on the medium before the name is theirs, and the name is
+ * before this resolves.
+ */
+export async function replaceByRename(disk: Disk, path: string, bytes: Buffer): Promise<void> {
+  const aside = `${path}.tmp`
+  const file = await disk.open(aside, { create: true })
+  try {
+    // A crash may have left one.
+    if (file.size > 0) await file.truncate(0)
+    await file.append([bytes])
+    await file.sync()
+  } catch (error) {
+    // On a full disk a half file would only take room.
+    await disk.remove(aside).catch(() => {})
+    throw error
+  } finally {
+    await file.close()
+  }
+  await disk.rename(aside, path)
+  await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')))
+}

@@ -5,7 +5,7 @@
  *   meta.properties                      whose directory this is
  *   .kafka_cleanshutdown                 there between a clean stop and the next start; without it logs are recovered
  *   recovery-point-offset-checkpoint     of each log: below it everything is on the medium
- *   log-start-offset-checkpoint          where a log starts, if that is not the start of its first segment
+ *   log-start-offset-checkpoint          where a log starts, if that is not 0
  *   replication-offset-checkpoint        high watermarks
  *   cleaner-offset-checkpoint            how far compaction has come
  *   orders-0/ orders-1/ …                the logs: <topic>-<partition>
@@ -93,6 +93,9 @@ export class LogDirectory {
   /** Whether the directory was closed in order before it was opened now. */
   wasCleanShutdown = false
   private checkpointing: Promise<void> = Promise.resolve()
+  private nextSave: Promise<void> | null = null
+  /** Names of deleted logs of which the checkpoint files still speak. */
+  private readonly forgotten = new Set<string>()
   /** A log could not be opened, so its state is as it was found: not clean. */
   private hasUnopened = false
   /** Contents of the checkpoint files: as read at the start, then as written. */
@@ -149,6 +152,8 @@ export class LogDirectory {
       await disk.remove(`${path}/${CLEAN_MARK}`)
       await disk.syncDirectory(path)
     } else if (this.names.size > 0) {
+      // A killed process may have made directories whose names are not on the medium yet.
+      await disk.syncDirectory(path)
       this.options.log?.info('no clean stop, logs will be recovered', { directory: path })
     }
   }
@@ -243,17 +248,17 @@ export class LogDirectory {
     await this.setStrayAside(name, topicId)
     const isNew = !this.names.has(name)
     if (isNew) {
+      // What an earlier log of this name had reached says nothing about this one, also after a crash.
+      if (this.forget(name)) await this.saveOffsets()
       await disk.makeDirectory(directory)
       this.names.add(name)
-      // What an earlier log of this name had reached says nothing about this one.
-      for (const offsets of this.offsets.values()) offsets.delete(name)
     }
     const found = isNew ? null : await this.topicIdOf(directory)
     if (found === null && topicId !== null) {
       const bytes = encodePartitionMetadata(topicId)
       await disk.replaceFile(`${directory}/${PARTITION_METADATA}`, bytes)
-      if (isNew) await disk.syncDirectory(this.path)
     }
+    if (isNew) await disk.syncDirectory(this.path)
     const opened = await Log.open({
       directory,
       disk,
@@ -272,8 +277,8 @@ export class LogDirectory {
       cleanedOffset: this.checkpointed(CLEANED_OFFSETS, name) ?? 0,
       on: {
         ...on,
-        startMoved: () => this.checkpointSoon(() => this.writeStarts([...this.logs])),
-        cleanedMoved: () => this.checkpointSoon(() => this.writeCleaned()),
+        startMoved: () => this.saveOffsets(),
+        cleanedMoved: () => this.saveOffsets(),
       },
     })
     return opened
@@ -300,6 +305,12 @@ export class LogDirectory {
     )
   }
 
+  /** Whether the checkpoint files, as they are on the medium, may speak of this log. */
+  private forget(name: string): boolean {
+    for (const offsets of this.offsets.values()) if (offsets.delete(name)) this.forgotten.add(name)
+    return this.forgotten.has(name)
+  }
+
   private checkpointed(file: string, name: string): number | undefined {
     return this.offsets.get(file)?.get(name)
   }
@@ -318,7 +329,7 @@ export class LogDirectory {
     this.deletedFiles.forget(log.directory)
     this.logs.delete(log.name)
     this.names.delete(log.name)
-    for (const offsets of this.offsets.values()) offsets.delete(log.name)
+    this.forget(log.name)
     const aside = await this.setAside(log.name, 'delete')
     if (log.config.fileDeleteDelayMs > 0) {
       await this.deletedFiles.add(aside, log.config.fileDeleteDelayMs, at => this.removeAside(at))
@@ -375,19 +386,6 @@ export class LogDirectory {
     return removed
   }
 
-  /** Once a minute, and when something must not be forgotten: notes how far each log has come. */
-  checkpoint(): Promise<void> {
-    // One after the other: the files are replaced by way of one aside each.
-    return this.checkpointSoon(() => this.checkpointOnce())
-  }
-
-  /** Writes one of the files, behind those that are being written. */
-  private checkpointSoon(write: () => Promise<void>): Promise<void> {
-    const next = this.checkpointing.then(write)
-    this.checkpointing = next.catch(() => {})
-    return next
-  }
-
   private writeCleaned(): Promise<void> {
     return this.writeOffsets(CLEANED_OFFSETS, offsets => {
       for (const [name, log] of this.logs) {
@@ -405,23 +403,43 @@ export class LogDirectory {
     })
   }
 
-  private async checkpointOnce(): Promise<void> {
+  /** Once a minute, and when something must not be forgotten: notes how far each log has come. */
+  async checkpoint(): Promise<void> {
     const nowMs = this.options.io.clock.nowMs()
     for (const log of this.logs.values()) await log.housekeep(nowMs)
-    await this.writeCheckpoints()
+    await this.saveOffsets()
+  }
+
+  /**
+   * The offsets of all logs as they are at this moment or later, on the medium. One after the other, because the files
+   * are replaced by way of one aside each; who asks while others wait for their turn waits with them.
+   */
+  private saveOffsets(): Promise<void> {
+    this.nextSave ??= this.checkpointing.then(() => {
+      this.nextSave = null
+      return this.writeCheckpoints()
+    })
+    const save = this.nextSave
+    this.checkpointing = save.catch(() => {})
+    return save
   }
 
   private async writeCheckpoints(): Promise<void> {
+    const forgotten = [...this.forgotten]
     const logs = [...this.logs].filter(([, log]) => log.failure === null)
     await this.writeOffsets(RECOVERY_POINTS, offsets => {
       for (const [name, log] of logs) offsets.set(name, log.recoveryPoint)
     })
-    await this.writeStarts(logs)
+    await this.writeStarts([...this.logs])
     await this.writeOffsets(HIGH_WATERMARKS, offsets => {
       for (const [name, log] of logs) {
         offsets.set(name, log.highWatermark === -1 ? log.writtenOffset : log.highWatermark)
       }
     })
+    // Most directories have no log that was ever compacted.
+    const isCompacted = [...this.logs.values()].some(log => log.cleanedOffset > 0)
+    if (isCompacted || forgotten.length > 0) await this.writeCleaned()
+    for (const name of forgotten) this.forgotten.delete(name)
   }
 
   private async writeOffsets(name: string, change: (offsets: Offsets) => void): Promise<void> {

@@ -17,7 +17,10 @@ export interface StoreLog {
 export interface LogCallbacks {
   /** Everything below `writtenOffset` is with the kernel. Called at the turn's end, or later while the disk is slow. */
   written(writtenOffset: number): void
-  /** The log starts later than it did. Resolves when that is on the medium; files go only then. */
+  /**
+   * The log starts later, or ends earlier, than it did. Resolves when its start and its recovery point are on the medium:
+   * only then do files go, or batches come in the place of others.
+   */
   startMoved?(): Promise<void>
   /** The disk was full: nothing above `writtenOffset` that was appended so far will ever be written. The log goes on. */
   dropped?(writtenOffset: number): void
@@ -53,7 +56,7 @@ export interface LogOptions {
   readonly recoveryPoint: number
   /** As checkpointed, or 0. */
   readonly logStartOffset: number
-  /** Below it compaction has been, as checkpointed; 0 where it has not. */
+  /** Below it compaction has been, as checkpointed, and may have left holes between segments; 0 where it has not. */
   readonly cleanedOffset?: number
   readonly log?: StoreLog
   readonly space?: SpaceWatch | undefined

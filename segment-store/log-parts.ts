@@ -37,7 +37,7 @@ export interface LogParts {
   readonly deletedFiles: DeletedFiles
   /** Seals the active segment and begins the next. */
   roll(nowMs: number): void
-  /** Resolves when it is on the medium that the log starts at `logStartOffset`. */
+  /** Resolves when the log's start and its recovery point are on the medium. */
   startMoved(): Promise<void>
   /** Resolves when `cleanedOffset` is noted. */
   cleanedMoved(): Promise<void>

@@ -94,6 +94,8 @@ export class Log implements reader.ReadableLog, LogParts {
   readonly deletedFiles: DeletedFiles
   /** The epoch file does not say what `epochs` says. */
   areEpochsDirty: boolean
+  /** From here on the leader epochs are only in memory: recovery must find them in the batches. */
+  private unsavedEpochsFrom = Number.POSITIVE_INFINITY
   private readonly staging: Staging
   private readonly options: LogOptions
   private changing: Promise<unknown> = Promise.resolve()
@@ -135,6 +137,7 @@ export class Log implements reader.ReadableLog, LogParts {
       rollBack: () => shortening.rollBack(this),
     })
     this.areEpochsDirty = opened.areEpochsDirty
+    if (this.areEpochsDirty) this.unsavedEpochsFrom = opened.durableOffset
     this.saveEpochs()
     // A stop between moving the log's start and unlinking leaves segments below it.
     this.exclusively(() => shortening.deleteSegmentsBelowStart(this)).catch(error => {
@@ -283,6 +286,7 @@ export class Log implements reader.ReadableLog, LogParts {
   private beginEpoch(epoch: number, startOffset: number): void {
     if (!this.epochs.assign(epoch, startOffset)) return
     this.areEpochsDirty = true
+    this.unsavedEpochsFrom = Math.min(this.unsavedEpochsFrom, startOffset)
     this.saveEpochs()
   }
 
@@ -297,7 +301,7 @@ export class Log implements reader.ReadableLog, LogParts {
   }
 
   get recoveryPoint(): number {
-    return this.writer.durableOffset
+    return Math.min(this.writer.durableOffset, this.unsavedEpochsFrom)
   }
 
   /** What stopped the log; null while it works. */
@@ -455,6 +459,7 @@ export class Log implements reader.ReadableLog, LogParts {
         this.areEpochsDirty = true
         throw error
       }
+      if (!this.areEpochsDirty) this.unsavedEpochsFrom = Number.POSITIVE_INFINITY
     })
   }
 

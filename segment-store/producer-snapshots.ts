@@ -71,7 +71,7 @@ export class ProducerSnapshots {
     nowMs: number,
   ): Promise<void> {
     await this.removeAbove(end)
-    const known = await this.load(producers, nowMs)
+    const known = await this.load(producers, segments[0]!.baseOffset, nowMs)
     for (const segment of segments) {
       if (segment.endOffset <= known || segment.baseOffset >= end) continue
       await segment.load()
@@ -86,9 +86,13 @@ export class ProducerSnapshots {
     }
   }
 
-  /** Loads the newest good snapshot and answers its offset, 0 where there is none. Damaged ones are removed. */
-  private async load(producers: ProducerStates, nowMs: number): Promise<number> {
-    while (this.offsets.length > 0) {
+  /**
+   * Loads the newest good snapshot and answers its offset, 0 where there is none. Damaged ones are removed, and those
+   * older than the first segment: what producers wrote in between is not known, and an old state of a producer is
+   * worse than none, which any sequence may follow.
+   */
+  private async load(producers: ProducerStates, firstBase: number, nowMs: number): Promise<number> {
+    while (this.latest >= firstBase) {
       const { latest } = this
       try {
         const bytes = (await this.disk.readFile(this.path(latest))) ?? Buffer.alloc(0)
@@ -100,6 +104,7 @@ export class ProducerSnapshots {
         await this.removeAbove(latest - 1)
       }
     }
+    await this.removeAll()
     producers.clear()
     return 0
   }

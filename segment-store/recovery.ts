@@ -155,7 +155,7 @@ class Opening {
       this.segments.push(new Segment(options, config, base, size, Math.max(0, modifiedMs)))
     }
     if (this.segments.length === 0) {
-      this.segments.push(Segment.create(options, config, options.logStartOffset, options.nowMs))
+      this.segments.push(await this.createFirst(options.logStartOffset))
     }
     for (const segment of this.segments) {
       if (!inventory.withTxnIndex.has(segment.baseOffset)) continue
@@ -167,6 +167,14 @@ class Opening {
         this.log?.warn('txnindex unreadable', { directory, base: segment.baseOffset })
       else segment.txnIndex = index
     }
+  }
+
+  /** Its name is on the medium before there are others: a log without its first segment would seem to start later. */
+  private async createFirst(offset: number): Promise<Segment> {
+    const { options } = this
+    const segment = Segment.create(options, options.config, offset, options.nowMs)
+    await options.disk.syncDirectory(options.directory)
+    return segment
   }
 
   /** Answers false where the files turn out not to be those of a clean stop. */
@@ -188,11 +196,14 @@ class Opening {
 
   private async recover(): Promise<void> {
     const { directory, recoveryPoint, nowMs } = this.options
-    let first = this.segments.findIndex(segment => segment.endOffset > recoveryPoint)
+    // One that ends there may have been the active one when it was synced: then its index files are older than it.
+    let first = this.segments.findIndex(segment => segment.endOffset >= recoveryPoint)
     if (first === -1) first = this.segments.length - 1
     // Newer snapshots, if any, are rebuilt rather than believed: what they describe may be about to be cut.
     const firstBase = this.segments[first]!.baseOffset
     await this.snapshots.restore(this.producers, this.segments, firstBase, nowMs)
+    // Nor what the epoch file says of them.
+    if (this.epochs.truncateFromEnd(firstBase)) this.areEpochsDirty = true
     const bytesBefore = this.segments.reduce((sum, segment) => sum + segment.size, 0)
     let damage: string | null = null
     let checkedBytes = 0
@@ -200,11 +211,13 @@ class Opening {
     const progress = this.progressOf(total)
     for (let i = first; i < this.segments.length; i++) {
       const segment = this.segments[i]!
+      // As a roll would: the segments in front of it may be deleted before the next snapshot.
+      if (i > first) await this.snapshots.save(segment.baseOffset, this.producers.encodeSnapshot())
       const end = await this.recoverSegment(segment, position => progress(checkedBytes + position))
       checkedBytes += end.position
       damage = end.damage
       if (damage === null) continue
-      for (const lost of this.segments.splice(i + 1)) await lost.remove()
+      await this.removeLost(this.segments.splice(i + 1))
     }
     const active = this.segments.at(-1)!
     const bytes = this.segments.reduce((sum, segment) => sum + segment.size, 0)
@@ -230,6 +243,15 @@ class Opening {
     }
   }
 
+  /** Newest first, each on the medium before the next: a crash meanwhile must not leave a hole. */
+  private async removeLost(segments: readonly Segment[]): Promise<void> {
+    const { disk, directory } = this.options
+    for (const segment of segments.toReversed()) {
+      await segment.remove()
+      await disk.syncDirectory(directory)
+    }
+  }
+
   /** Checks every batch, rebuilds what is derived from them, and cuts the file in front of the first bad one. */
   private async recoverSegment(
     segment: Segment,
@@ -252,17 +274,32 @@ class Opening {
     const end = await walkBatches(segment.file, 0, segment.size, options, visit)
     if (end.position < segment.size) {
       await segment.file.truncate(end.position)
+      // What was cut off must not come back between batches that are appended in its place.
+      await segment.file.sync()
       segment.size = end.position
       segment.writtenSize = end.position
     }
     segment.isDirty = true
-    const isLast = segment === this.segments.at(-1)
-    if (isLast || end.damage !== null) segment.endOffset = end.nextOffset
+    const next = this.segments[this.segments.indexOf(segment) + 1]
+    const damage = end.damage ?? this.holeBefore(next, end.nextOffset)
+    if (next === undefined || damage !== null) segment.endOffset = end.nextOffset
     else {
       segment.seal()
       await segment.saveIndexes(true)
     }
-    return end
+    return { ...end, damage }
+  }
+
+  /**
+   * A power cut may take the unsynced end of a segment, exactly at a batch, and leave what was written behind it in the
+   * next. Only compaction leaves such holes on purpose.
+   */
+  private holeBefore(next: Segment | undefined, endOffset: number): string | null {
+    if (next === undefined || next.baseOffset <= endOffset) return null
+    const { config, cleanedOffset = 0, logStartOffset } = this.options
+    if (config.cleanupPolicy.compact) return null
+    if (next.baseOffset <= Math.max(cleanedOffset, logStartOffset)) return null
+    return `offsets ${endOffset} to ${next.baseOffset - 1} are missing`
   }
 
   private async refuseOldFormat(segment: Segment): Promise<void> {
@@ -288,7 +325,7 @@ class Opening {
       logStartOffset: offset,
     })
     for (const segment of this.segments) await segment.remove()
-    this.segments = [Segment.create(options, options.config, offset, options.nowMs)]
+    this.segments = [await this.createFirst(offset)]
     this.producers.clear()
     await this.snapshots.removeAll()
     this.epochs.clear()

@@ -433,13 +433,14 @@ export class Segment {
     await file?.close()
   }
 
-  /** Cuts the segment so that `position` is its end and `endOffset` the next offset. */
+  /** Cuts the segment, also on the medium, so that `position` is its end and `endOffset` the next offset. */
   async truncateTo(position: number, endOffset: number): Promise<void> {
     await this.load()
     this.offsetIndex!.truncateToPosition(position)
     this.timeIndex!.truncateTo(endOffset)
     this.txnIndex.truncateTo(endOffset)
     await this.file.truncate(position)
+    await this.file.sync()
     this.size = position
     this.writtenSize = position
     this.endOffset = endOffset

@@ -19,9 +19,9 @@ export async function advanceLogStart(log: LogParts, offset: number): Promise<nu
   if (offset <= log.logStartOffset) return 0
   log.storeLog?.info('log start moved', { log: log.name, from: log.logStartOffset, to: offset })
   log.logStartOffset = offset
+  await log.startMoved()
   if (log.epochs.truncateFromStart(offset)) log.areEpochsDirty = true
   log.saveEpochs()
-  await log.startMoved()
   return await deleteSegmentsBelowStart(log)
 }
 
@@ -60,7 +60,10 @@ async function setAside({ disk }: LogParts, segment: Segment): Promise<string> {
   return aside
 }
 
-/** Drops everything at and above `offset`, and the whole of a batch that contains it. */
+/**
+ * Drops everything at and above `offset`, and the whole of a batch that contains it. What was cut off is gone from the
+ * medium when this resolves: it must not come back between batches that are appended in its place.
+ */
 export async function truncate(log: LogParts, offset: number): Promise<void> {
   assert(offset >= 0, `negative offset ${offset}`)
   await log.settle()
@@ -69,7 +72,7 @@ export async function truncate(log: LogParts, offset: number): Promise<void> {
   if (offset <= segmentList[0]!.baseOffset) return truncateFully(log, offset)
   log.storeLog?.info('log truncated', { log: log.name, from: log.logEndOffset, to: offset })
   const keep = segmentIndexFor(segmentList, offset)
-  for (const segment of segmentList.splice(keep + 1)) await segment.remove()
+  await removeNewestFirst(log, segmentList.splice(keep + 1))
   const active = segmentList[keep]!
   await active.load()
   await active.truncateTo(await positionOfBatch(active, offset), offset)
@@ -77,6 +80,15 @@ export async function truncate(log: LogParts, offset: number): Promise<void> {
   active.isActive = true
   endAt(log, offset)
   await log.snapshots.restore(log.producers, segmentList, offset, 0)
+  await log.startMoved()
+}
+
+/** One after the other, each on the medium before the next, so that a crash leaves no hole between two segments. */
+async function removeNewestFirst(log: LogParts, segments: readonly Segment[]): Promise<void> {
+  for (const segment of segments.toReversed()) {
+    await segment.remove()
+    await log.disk.syncDirectory(log.directory)
+  }
 }
 
 /**
@@ -100,16 +112,18 @@ export async function rollBack(log: LogParts): Promise<void> {
 export async function truncateFully(log: LogParts, offset: number): Promise<void> {
   await log.settle()
   log.storeLog?.info('log truncated fully', { log: log.name, from: log.logEndOffset, to: offset })
-  for (const segment of log.segmentList.splice(0)) await segment.remove()
+  await removeNewestFirst(log, log.segmentList.splice(0))
   log.active = Segment.create(log.place, log.config, offset, 0)
   log.segmentList.push(log.active)
-  log.writer.isDirectoryDirty = true
+  // A log without its first segment would seem to start later.
+  await log.disk.syncDirectory(log.directory)
   log.logStartOffset = offset
   log.epochs.clear()
   log.areEpochsDirty = true
   endAt(log, offset)
   log.producers.clear()
   await log.snapshots.removeAll()
+  await log.startMoved()
 }
 
 function endAt(log: LogParts, offset: number): void {

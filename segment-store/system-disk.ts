@@ -5,7 +5,13 @@ import fs from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { lockDirectory } from './directory-lock.ts'
-import type { DirectoryEntry, Disk, DiskLock, File } from './disk.ts'
+import {
+  type DirectoryEntry,
+  type Disk,
+  type DiskLock,
+  type File,
+  replaceByRename,
+} from './disk.ts'
 import { DiskPace } from './disk-pace.ts'
 import { FileHandles, handlesFor } from './file-handles.ts'
 import { openWithRoom, SystemFile, type SystemFiles } from './system-file.ts'
@@ -84,21 +90,8 @@ export class SystemDisk implements Disk, SystemFiles {
     }
   }
 
-  async replaceFile(path: string, bytes: Buffer): Promise<void> {
-    const aside = `${path}.tmp`
-    const fd = await openFd(aside, 'w', 0o644)
-    try {
-      await promisify(fs.writeFile)(fd, bytes)
-      await fsync(fd)
-    } catch (error) {
-      // On a full disk a half file would only take room.
-      await fs.promises.rm(aside, { force: true }).catch(() => {})
-      throw error
-    } finally {
-      await closeFd(fd)
-    }
-    await fs.promises.rename(aside, path)
-    await this.syncDirectory(dirname(path))
+  replaceFile(path: string, bytes: Buffer): Promise<void> {
+    return replaceByRename(this, path, bytes)
   }
 
   async list(path: string): Promise<readonly DirectoryEntry[]> {

@@ -21,8 +21,6 @@ export const deleteRecords: Handler<'DeleteRecords'> = async (broker, request, c
       ),
     })),
   )
-  // What was deleted stays deleted, also after a crash right behind this answer.
-  await broker.logDirectory.checkpoint()
   return { topics }
 }
 

@@ -163,6 +163,7 @@ class ToyCoordinator {
         ask: async () => answer ?? '',
       },
       openAdmin: async options => new Admin(new Cluster(this.io, options)),
+      openClient: () => assert.fail('groups need no more than an admin'),
       runBroker: async () => {},
       printConfig: async () => {},
     })
