@@ -2,8 +2,8 @@
 //
 //   unit  everything that needs nothing but Node; `npm test`
 //   tidy  the rules of the house (sizes, imports, tables in documents)
-//   e2e   test/e2e: other people's clients and tools; says what this machine lacks and skips it
-//   soak  test/e2e and test/soak with the counts that acceptance asks for; an hour or more
+//   e2e   test/sim in full, and test/e2e: other people's clients and tools; says what this machine lacks and skips it
+//   soak  test/sim, test/e2e and test/soak with the counts that acceptance asks for; an hour or more
 //
 // How much each tier does stands in test/tiers.ts, which reads OTTLA_TIER. OTTLA_SEED repeats a seeded run.
 import { spawnSync } from 'node:child_process'
@@ -24,8 +24,8 @@ const isIn = (path, ...folders) => folders.some(folder => path.startsWith(join(r
 const tiers = {
   unit: path => !isIn(path, 'e2e', 'soak'),
   tidy: path => path.endsWith('tidy.test.js'),
-  e2e: path => isIn(path, 'e2e'),
-  soak: path => isIn(path, 'e2e', 'soak') || path.endsWith('fuzz.test.js'),
+  e2e: path => isIn(path, 'e2e', 'sim'),
+  soak: path => isIn(path, 'e2e', 'sim', 'soak') || path.endsWith('fuzz.test.js'),
 }
 if (!Object.hasOwn(tiers, tier)) {
   console.error(`there is no tier '${tier}': ${Object.keys(tiers).join(', ')}`)

@@ -11,6 +11,10 @@ export interface Tier {
   readonly propertyRuns: number
   /** Seeds of a seeded loop (crash points, mutations). */
   readonly seeds: number
+  /** Seeds of the simulated store, each a life with crashes. */
+  readonly simulations: number
+  /** Of the bytes of the recorded run, every such one is tried as the last before a power cut. */
+  readonly crashStride: number
   /** Mutated and truncated frames driven into the connection code without a socket. */
   readonly driverFrames: number
   /** Mutated and truncated frames sent over TCP. */
@@ -28,6 +32,8 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     name: 'unit',
     propertyRuns: 100,
     seeds: 20,
+    simulations: 200,
+    crashStride: 211,
     driverFrames: 20_000,
     tcpFrames: 2_000,
     records: 500,
@@ -38,6 +44,8 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     name: 'tidy',
     propertyRuns: 10,
     seeds: 2,
+    simulations: 5,
+    crashStride: 5_003,
     driverFrames: 1_000,
     tcpFrames: 100,
     records: 100,
@@ -48,6 +56,8 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     name: 'e2e',
     propertyRuns: 100,
     seeds: 50,
+    simulations: 2_000,
+    crashStride: 1,
     driverFrames: 100_000,
     tcpFrames: 50_000,
     records: 5_000,
@@ -58,6 +68,8 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     name: 'soak',
     propertyRuns: 2_000,
     seeds: 1_000,
+    simulations: 20_000,
+    crashStride: 1,
     driverFrames: 900_000,
     tcpFrames: 100_000,
     records: 100_000,
