@@ -155,6 +155,8 @@ class SegmentRead {
   private limit = 0
   /** The limit is where `bound` begins; otherwise the answer is cut by looking at batches. */
   private isLimitExact = false
+  /** Bytes that the file should have had for the last read of it. */
+  private asked = 0
   /** The position came from the index, which may not be this segment's. */
   private isFromIndex = false
 
@@ -202,6 +204,7 @@ class SegmentRead {
     if (length < BYTES_TO_LAST_OFFSET) {
       return this.isFromIndex ? this.withoutIndex(null) : this.nextSegment()
     }
+    this.asked = length
     const buffer = log.buffers.acquire(length)
     const into = buffer.subarray(0, length)
     const isHot =
@@ -246,8 +249,7 @@ class SegmentRead {
     }
     if (at + BYTES_TO_LAST_OFFSET > filled) {
       log.buffers.release(buffer)
-      // Nothing was found in what the file had: it was truncated under this read.
-      if (filled < BYTES_TO_LAST_OFFSET) return empty(request)
+      if (filled < this.asked) return this.cutShort(position + filled)
       return this.readFrom(position + at, request.maxBytes + log.overReadBytes)
     }
     const first = this.checkedSize(buffer, at, position, due)
@@ -263,6 +265,7 @@ class SegmentRead {
       }
       log.buffers.release(buffer)
       if (position + at + first > this.limit) return empty(request)
+      if (filled < this.asked) return this.cutShort(position + filled)
       return this.readFrom(position + at, Math.max(first, request.maxBytes))
     }
     let end = Math.min(filled, at + Math.max(first, request.maxBytes))
@@ -310,6 +313,16 @@ class SegmentRead {
   private damaged(buffer: Buffer | null, position: number, problem: string): ProtocolError {
     if (buffer !== null) this.log.buffers.release(buffer)
     return this.log.damage.report(this.log.name, `${this.segment.path}.log`, position, problem)
+  }
+
+  /** The file has no more, though batches were due: it was truncated under this read, or its end has been lost. */
+  private cutShort(end: number): LogSlice {
+    const { log, segment, request } = this
+    if (end >= segment.writtenSize) return empty(request)
+    throw new ProtocolError(
+      'CORRUPT_MESSAGE',
+      `${log.name}: ${segment.path}.log ends at ${end} of ${segment.writtenSize} bytes`,
+    )
   }
 
   private cutAtBound(buffer: Buffer, start: number, end: number, position: number): number {
