@@ -68,16 +68,14 @@ function plant({ file, from, to }) {
 function noticing(root) {
   const folder = path.join(root, 'dist', 'test', 'sim')
   const files = fs.readdirSync(folder).filter(name => name.endsWith('.test.js'))
+  // Otherwise a run inside of another test run would do nothing.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env
   const { stdout } = spawnSync(
     process.execPath,
     ['--test', '--test-reporter=tap', ...files.map(name => path.join(folder, name))],
-    // Otherwise a run inside of another test run reports to that one.
-    {
-      cwd: root,
-      encoding: 'utf8',
-      env: { ...process.env, OTTLA_TIER: 'unit', NODE_TEST_CONTEXT: '' },
-    },
+    { cwd: root, encoding: 'utf8', env: { ...env, OTTLA_TIER: 'unit' }, maxBuffer: 1 << 28 },
   )
+  if (!/^# tests [1-9]/m.test(stdout)) throw new Error('no test has run')
   return [...stdout.matchAll(/^\s*not ok \d+ - (.*)$/gm)]
     .map(([, name]) => name)
     .filter(name => !name.endsWith('.js'))
