@@ -32,6 +32,8 @@ const ZSTD = 4
 /** Older clients cannot know this codec (KIP-110). */
 const ZSTD_SINCE_VERSION = 7
 const TOPIC_IDS_SINCE_VERSION = 13
+/** The one client that Kafka lets write into the brokers' own topics. */
+const ADMIN_CLIENT = '__admin_client'
 
 export const produce: Handler<'Produce'> = (broker, request, context) => {
   const { acks } = request
@@ -94,6 +96,7 @@ function append(scope: AppendScope, topic: Topic, data: PartitionData): Pending 
   try {
     const partition = find(broker, context, topic, index)
     pending.partition = partition
+    if (partition.isInternal && context.clientId !== ADMIN_CLIENT) throw internal(partition)
     checkBatch(records, partition, context.apiVersion)
     const appended = partition.append(records!, acks, broker.io.clock.nowMs())
     if (appended instanceof Promise) {
@@ -120,6 +123,11 @@ function find(broker: Broker, context: RequestContext, topic: Topic, index: numb
     return broker.replicas.partition(topic.name, index)
   }
   return broker.replicas.partitionById(topic.topicId, index)
+}
+
+function internal(partition: Partition): ProtocolError {
+  const said = `${partition} belongs to the brokers: it is written through requests for groups`
+  return new ProtocolError('INVALID_TOPIC_EXCEPTION', said)
 }
 
 /** What depends on the request rather than on the log. */

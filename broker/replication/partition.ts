@@ -15,6 +15,7 @@ import {
   type ValidBatch,
   validateBatch,
 } from '../../segment-store/validator.ts'
+import { isInternalTopic } from '../metadata/image.ts'
 import type { TopicMeter } from '../metrics.ts'
 import { FlushPolicy } from './flush-policy.ts'
 import { type Outcome, Watermark } from './watermark.ts'
@@ -33,6 +34,8 @@ export interface Appended {
 export class Partition {
   readonly topic: string
   readonly topicId: string
+  /** Belongs to the brokers themselves: clients may read it, not write. */
+  readonly isInternal: boolean
   readonly index: number
   readonly log: Log
   readonly leader: number
@@ -69,6 +72,7 @@ export class Partition {
   }) {
     this.topic = options.topic
     this.topicId = options.topicId
+    this.isInternal = isInternalTopic(options.topic)
     this.index = options.index
     this.log = options.log
     this.leader = options.leader

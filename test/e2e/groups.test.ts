@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { type Consumer, Kafka, logLevel } from 'kafkajs'
@@ -176,6 +178,31 @@ test("Kafka's consumer-perf reads in a group", { skip: noKafka }, async () => {
   const args = ['--bootstrap-server', server.bootstrap, '--topic', 'measured', '--group', 'perf']
   const said = await runWell(KAFKA, ['consumer-perf', ...args, '--num-records', String(RECORDS)])
   assert.match(said.toString(), new RegExp(`, ${RECORDS}, `))
+})
+
+test("Kafka's dump tool reads what groups have kept", { skip: noKafka }, async () => {
+  await fill('dumped')
+  const consumer = kafkajs().consumer({ groupId: 'dumpers' })
+  await consumer.connect()
+  await consumer.subscribe({ topics: ['dumped'], fromBeginning: true })
+  let seen = 0
+  await consumer.run({ eachMessage: async () => void seen++ })
+  await until(() => seen === RECORDS, 'all records')
+  await consumer.disconnect()
+  const data = join(server.dataDir, 'data')
+  const files = readdirSync(data)
+    .filter(name => name.startsWith('__consumer_offsets-'))
+    .map(name => join(data, name, '00000000000000000000.log'))
+  const args = ['--offsets-decoder', '--print-data-log', '--files', files.join(',')]
+  const text = (await runWell(KAFKA, ['dump-log', ...args])).toString()
+  const ofGroup = text.split('\n').filter(line => line.includes('"group":"dumpers"'))
+  assert.ok(ofGroup.some(line => line.includes('"subscription":{"topics":["dumped"]')))
+  assert.ok(ofGroup.some(line => /"partition":[0-3]\}\} payload: .*"offset":\d+/.test(line)))
+  assert.ok(
+    ofGroup.some(line => line.includes('"members":[]')),
+    'the group without members',
+  )
+  assert.ok(!/isvalid: false|Error/.test(text))
 })
 
 /** What a broker may answer while it comes back; anything else is a failure of the test. */

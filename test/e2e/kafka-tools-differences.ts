@@ -108,13 +108,21 @@ const OWN_DEFAULTS: readonly (readonly [kafka: string, ottla: string])[] = [
     'queued.max.request.bytes=67108864 sensitive=false synonyms={DEFAULT_CONFIG:queued.max.request.bytes=67108864}',
   ],
   [
+    'DEFAULT_CONFIG:group.initial.rebalance.delay.ms=3000}',
+    'DEFAULT_CONFIG:group.initial.rebalance.delay.ms=0}',
+  ],
+  [
+    '  group.initial.rebalance.delay.ms=',
+    '  group.drop.on.disconnect.ms=-1 sensitive=false synonyms={DEFAULT_CONFIG:group.drop.on.disconnect.ms=-1}\n  group.initial.rebalance.delay.ms=',
+  ],
+  [
     '  metrics.num.samples=',
     '  metrics.listener= sensitive=false synonyms={STATIC_BROKER_CONFIG:metrics.listener=, DEFAULT_CONFIG:metrics.listener=127.0.0.1:9464}\n  metrics.num.samples=',
   ],
 ]
 
 export const BROKER_DEFAULTS: Difference = {
-  because: 'our own defaults, so that a broker starts without a file, and our own setting',
+  because: 'our own defaults, so that a broker starts without a file, and our own settings',
   expected: kafka => OWN_DEFAULTS.reduce((text, [from, to]) => text.replace(from, to), kafka),
 }
 
