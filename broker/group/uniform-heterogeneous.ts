@@ -1,7 +1,8 @@
 /**
  * The uniform assignor where members subscribe to different topics. What members have and still subscribe to stays; what is
  * free goes to the subscriber with the fewest, the scarcest topics first; then partitions move from who has more to who has
- * at least two fewer, until no move helps. Each move makes the sum of the squares of sizes smaller, so this ends.
+ * at least two fewer, also by way of others who pass one of theirs on, until no way is left: then sizes are as even as
+ * subscriptions allow. Each shift makes the sum of the squares of sizes smaller, so this ends.
  */
 import {
   type Assignment,
@@ -40,6 +41,7 @@ export function assignHeterogeneous(
       moveTo(slot, least)
       hasMoved = true
     }
+    if (!hasMoved) hasMoved = shiftOne(movable)
   }
   const assignment = emptyAssignment(members)
   for (const { owner, topicId, partition } of slots) {
@@ -76,6 +78,49 @@ function slotsOf(members: readonly AssignorMember[], counts: PartitionCounts): S
     }
   }
   return [...byTopic.values()].flat()
+}
+
+/** Moves one partition each along a way from a member to one with at least two fewer; false if there is no such way. */
+function shiftOne(movable: readonly Slot[]): boolean {
+  const held = new Map<Share, Map<string, Slot>>()
+  for (const slot of movable) {
+    const topics = held.get(slot.owner!) ?? new Map<string, Slot>()
+    held.set(slot.owner!, topics.set(slot.topicId, slot))
+  }
+  for (const start of held.keys()) {
+    const path = wayFrom(start, held)
+    for (const [slot, to] of path) moveTo(slot, to)
+    if (path.length > 0) return true
+  }
+  return false
+}
+
+/** Breadth first, each topic looked at once: what moves to whom, the last first. */
+function wayFrom(
+  start: Share,
+  held: ReadonlyMap<Share, ReadonlyMap<string, Slot>>,
+): [Slot, Share][] {
+  const cameBy = new Map<Share, Slot | null>([[start, null]])
+  const seenTopics = new Set<string>()
+  for (const share of cameBy.keys()) {
+    if (share.size <= start.size - 2) return wayBack(share, cameBy)
+    for (const [topicId, slot] of held.get(share) ?? []) {
+      if (seenTopics.has(topicId)) continue
+      seenTopics.add(topicId)
+      for (const next of slot.subscribers) if (!cameBy.has(next)) cameBy.set(next, slot)
+    }
+  }
+  return []
+}
+
+function wayBack(end: Share, cameBy: ReadonlyMap<Share, Slot | null>): [Slot, Share][] {
+  const path: [Slot, Share][] = []
+  let to = end
+  for (let slot = cameBy.get(to); slot; slot = cameBy.get(to)) {
+    path.push([slot, to])
+    to = slot.owner!
+  }
+  return path
 }
 
 /** Most partitions for each subscriber first, then the fewest subscribers, then by partition. */
