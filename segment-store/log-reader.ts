@@ -1,5 +1,5 @@
 /**
- * Reading a log: bytes from an offset on, and offsets by time.
+ * Reading a log: bytes from an offset on.
  *
  * A read begins at the position that the index knows at or before the wanted batch and finds the batch in the bytes that
  * came: no call into the kernel for a batch header. What was written a moment ago is read at once (the page cache has
@@ -12,7 +12,6 @@
 import type { BufferPool } from '../protocol/buffer-pool.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import * as batches from '../protocol/record-batch.ts'
-import { decodeBatch } from '../protocol/records.ts'
 import { walkBatches } from './batch-walker.ts'
 import { impossible, ReadDamage } from './read-damage.ts'
 import type { Segment } from './segment.ts'
@@ -26,9 +25,6 @@ const BYTES_TO_LAST_OFFSET = batches.LAST_OFFSET_DELTA + 4
 const SYNC_READ_BYTES = 64 * 1024
 /** So many bytes before the end of what was written are taken to be in the page cache. */
 const HOT_TAIL_BYTES = 4 * 1024 * 1024
-/** Bounds what one batch may decompress to when its records are searched for a time. */
-const MAX_DECOMPRESSED_BYTES = 256 * 1024 * 1024
-
 /** Bytes of a log, valid until `release`, which is called exactly once, when they have been sent. */
 export interface LogSlice {
   readonly chunks: readonly Buffer[]
@@ -47,12 +43,6 @@ export interface ReadRequest {
   readonly minOneBatch: boolean
   /** Also tell the aborted transactions. */
   readonly committed: boolean
-}
-
-export interface TimestampAndOffset {
-  readonly timestamp: number
-  readonly offset: number
-  readonly leaderEpoch: number
 }
 
 /** What reading needs to know of a log. */
@@ -384,102 +374,6 @@ function positionOf(segment: Segment, offset: number): number {
   return segment.isLoaded ? segment.positionBefore(offset) : 0
 }
 
-/** The first record at or above `startOffset` whose timestamp is `timestamp` or later; null if there is none. */
-export async function findByTimestamp(
-  log: ReadableLog,
-  timestamp: number,
-): Promise<TimestampAndOffset | null> {
-  for (const segment of [...log.segments]) {
-    if (segment.endOffset <= log.logStartOffset) continue
-    await segment.loadMaxTimestamp()
-    if (segment.maxTimestamp < timestamp) continue
-    const found = await segment.use(() => searchSegment(log, segment, timestamp))
-    if (found !== null) return found
-  }
-  return null
-}
-
-async function searchSegment(
-  log: ReadableLog,
-  segment: Segment,
-  timestamp: number,
-): Promise<TimestampAndOffset | null> {
-  const from = Math.max(segment.timeIndex!.lookup(timestamp), log.logStartOffset)
-  let position = segment.positionBefore(from)
-  while (position < segment.writtenSize) {
-    const candidate = await findBatch(segment, position, (buffer, at) => {
-      if (batches.lastOffset(buffer, at) < log.logStartOffset) return false
-      return batches.maxTimestamp(buffer, at) >= timestamp
-    })
-    if (candidate === null) return null
-    for (const record of await decodeBatch(candidate.batch, 0, MAX_DECOMPRESSED_BYTES)) {
-      if (record.timestamp < timestamp || record.offset < log.logStartOffset) continue
-      const leaderEpoch = batches.leaderEpoch(candidate.batch, 0)
-      return { timestamp: record.timestamp, offset: record.offset, leaderEpoch }
-    }
-    position = candidate.position + candidate.batch.length
-  }
-  return null
-}
-
-/**
- * The first record with the greatest timestamp of the log; null if no record has one. Compaction keeps batches without
- * records, and DeleteRecords cuts within one: a header may promise a time that no readable record has.
- */
-export async function findMaxTimestamp(log: ReadableLog): Promise<TimestampAndOffset | null> {
-  const segments = log.segments.filter(({ endOffset }) => endOffset > log.logStartOffset)
-  for (const segment of segments) await segment.loadMaxTimestamp()
-  // A stable sort: of equal times the earlier segment comes first.
-  segments.sort((a, b) => b.maxTimestamp - a.maxTimestamp)
-  let best: TimestampAndOffset | null = null
-  for (const segment of segments) {
-    if (segment.maxTimestamp <= (best?.timestamp ?? -1)) break
-    const above: number = best?.timestamp ?? -1
-    const found: TimestampAndOffset | null = await segment.use(() => newestIn(log, segment, above))
-    best = found ?? best
-  }
-  return best
-}
-
-/** The first record with the segment's greatest timestamp, if that is above `above`. */
-async function newestIn(
-  log: ReadableLog,
-  segment: Segment,
-  above: number,
-): Promise<TimestampAndOffset | null> {
-  // Where the index says that it is; only if it is not there, in any batch.
-  const hinted = segment.positionBefore(segment.offsetOfMaxTimestamp)
-  const found = await newestFrom(log, segment, hinted, segment.maxTimestamp - 1)
-  return found ?? (await newestFrom(log, segment, 0, above))
-}
-
-/** The first record from `position` on with the greatest timestamp of all above `above`. */
-async function newestFrom(
-  log: ReadableLog,
-  segment: Segment,
-  position: number,
-  above: number,
-): Promise<TimestampAndOffset | null> {
-  let best = null as TimestampAndOffset | null
-  for (let next = position; next < segment.writtenSize; ) {
-    const atLeast = (best?.timestamp ?? above) + 1
-    const candidate = await findBatch(segment, next, (buffer, at) => {
-      if (batches.lastOffset(buffer, at) < log.logStartOffset) return false
-      return batches.recordCount(buffer, at) > 0 && batches.maxTimestamp(buffer, at) >= atLeast
-    })
-    if (candidate === null) return best
-    const { batch } = candidate
-    for (const { timestamp, offset } of await decodeBatch(batch, 0, MAX_DECOMPRESSED_BYTES)) {
-      if (offset < log.logStartOffset || timestamp <= (best?.timestamp ?? above)) continue
-      best = { timestamp, offset, leaderEpoch: batches.leaderEpoch(batch, 0) }
-    }
-    // Nothing in the segment can be newer.
-    if (best !== null && best.timestamp >= segment.maxTimestamp) return best
-    next = candidate.position + batch.length
-  }
-  return best
-}
-
 /** Where the first batch begins that holds `offset` or a later one; the end of the segment if there is none. */
 export async function positionOfBatch(segment: Segment, offset: number): Promise<number> {
   const candidate = await findBatch(segment, segment.positionBefore(offset), (buffer, at) => {
@@ -489,7 +383,7 @@ export async function positionOfBatch(segment: Segment, offset: number): Promise
 }
 
 /** The first batch from `position` on that `matches`, read whole. */
-async function findBatch(
+export async function findBatch(
   segment: Segment,
   position: number,
   matches: (buffer: Buffer, at: number) => boolean,

@@ -30,7 +30,7 @@ import { type Disk, isDiskFull } from './disk.ts'
 import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
 import type { LogOptions, StoreLog } from './log-options.ts'
 import type { LogParts } from './log-parts.ts'
-import type { LogSlice, ReadRequest, TimestampAndOffset } from './log-reader.ts'
+import type { LogSlice, ReadRequest } from './log-reader.ts'
 import * as reader from './log-reader.ts'
 import { LogWriter } from './log-writer.ts'
 import type { ProducerSnapshots } from './producer-snapshots.ts'
@@ -41,10 +41,12 @@ import { mustRoll } from './rolling.ts'
 import { Segment, type SegmentPlace } from './segment.ts'
 import * as shortening from './shortening.ts'
 import type { Staging } from './staging.ts'
+import { findByTimestamp, findMaxTimestamp, type TimestampAndOffset } from './time-search.ts'
 
 export type { EpochEndOffset } from './leader-epochs.ts'
 export type { LogCallbacks, LogOptions, StoreLog } from './log-options.ts'
-export type { LogSlice, ReadRequest, TimestampAndOffset } from './log-reader.ts'
+export type { LogSlice, ReadRequest } from './log-reader.ts'
+export type { TimestampAndOffset } from './time-search.ts'
 export type { AbortedTransaction } from './txn-index.ts'
 
 export interface AppendInfo {
@@ -333,12 +335,12 @@ export class Log implements reader.ReadableLog, LogParts {
 
   /** The first record written at `timestamp` or later. */
   offsetForTimestamp(timestamp: number): Promise<TimestampAndOffset | null> {
-    return reader.findByTimestamp(this, timestamp)
+    return findByTimestamp(this, timestamp)
   }
 
   /** The record with the greatest timestamp. */
   maxTimestamp(): Promise<TimestampAndOffset | null> {
-    return reader.findMaxTimestamp(this)
+    return findMaxTimestamp(this)
   }
 
   /** The leader epoch that assigned `offset`; -1 where it is not known. */

@@ -494,8 +494,6 @@ export class Segment {
   /** Removes the files. Readers that hold the file open may finish. */
   async remove(): Promise<void> {
     await this.close()
-    for (const suffix of ['.log', ...INDEX_SUFFIXES]) {
-      await this.disk.remove(`${this.path}${suffix}`)
-    }
+    for (const suffix of ['.log', ...INDEX_SUFFIXES]) await this.disk.remove(this.path + suffix)
   }
 }
