@@ -83,8 +83,7 @@ test('a disk that is full in the middle of a batch leaves no half batch, before 
       append(opened.log, batch(2, { valueBytes: 50 }))
       opened.turn.end()
       await opened.log.writer.settled()
-      assert.equal(opened.failures.length, 1, `${room} of ${size} bytes`)
-      assert.match(opened.failures[0]!.message, /ENOSPC/)
+      assert.deepEqual(opened.failures, [], 'a full disk is no broken one')
       assert.equal(opened.log.writtenOffset, 20)
       disk.capacityBytes = Number.POSITIVE_INFINITY
       const after = await recovered(disk.reopened(mode))
