@@ -150,11 +150,12 @@ export class Cluster {
     name: N,
     request: RequestFor<N>,
     attempt: Attempt,
+    requestTimeoutMs: number = this.config.requestTimeoutMs,
   ): Promise<ResponseOf<N>> {
     const connection = await this.connect(target, attempt)
     attempt.asked = connection.label
     const body = typeof request === 'function' ? request(connection.version(name)) : request
-    const timeoutMs = Math.min(this.config.requestTimeoutMs, this.leftMs(attempt))
+    const timeoutMs = Math.min(requestTimeoutMs, this.leftMs(attempt))
     return connection.send(name, body, { timeoutMs, signal: attempt.signal })
   }
 

@@ -1,8 +1,9 @@
 /** A consumer's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
 import { OptionError } from './errors.ts'
+import { type GroupConfig, type GroupOptions, resolveGroupConfig } from './group-config.ts'
 import type { Serializer } from './serializers.ts'
 
-export interface ConsumerOptions<K = Buffer, V = Buffer> {
+export interface ConsumerOptions<K = Buffer, V = Buffer> extends GroupOptions {
   /** How bytes become keys. Default: bytes as they are. */
   readonly key?: Serializer<K> | undefined
   readonly value?: Serializer<V> | undefined
@@ -41,6 +42,8 @@ export interface ConsumerConfig<K, V> {
   readonly maxBufferedBytes: number
   readonly maxBatchBytes: number
   readonly checkCrcs: boolean
+  /** Null: partitions are assigned by hand. */
+  readonly group: GroupConfig | null
 }
 
 /** Default, lowest and highest value of each option that is a number. */
@@ -86,6 +89,7 @@ export function resolveConsumerConfig<K, V>(options: ConsumerOptions<K, V>): Con
     maxBufferedBytes: number('maxBufferedBytes'),
     maxBatchBytes: number('maxBatchBytes'),
     checkCrcs: options.checkCrcs ?? true,
+    group: resolveGroupConfig(options, wrong),
   }
   if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)
   return config

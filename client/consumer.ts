@@ -10,25 +10,21 @@
  * wrong checksum or a value that the serializer refuses, is thrown in its place, and thrown again until a `seek`
  * moves past it.
  */
-import { MalformedError } from '../protocol/buffer.ts'
 import { errorCode } from '../protocol/errors.ts'
-import type { Io } from '../protocol/io.ts'
-import type { Cluster } from './cluster.ts'
+import type { Io, Timer } from '../protocol/io.ts'
+import type { CallOptions, Cluster } from './cluster.ts'
 import {
   type ConsumerConfig,
   type ConsumerOptions,
   resolveConsumerConfig,
 } from './consumer-config.ts'
-import { AnswerError, ClosedError, OptionError, SerializerError } from './errors.ts'
-import type { ConsumerRecord, Reading } from './fetched-records.ts'
+import { AnswerError, ClosedError, OptionError } from './errors.ts'
+import { type ConsumerRecord, damaged, readingOf } from './fetched-records.ts'
 import { AssignedPartition, Fetcher } from './fetcher.ts'
+import { GroupMember } from './group-member.ts'
+import type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
 import { listOffsets } from './list-offsets.ts'
-import type { Serializer } from './serializers.ts'
-
-export interface TopicPartition {
-  readonly topic: string
-  readonly partition: number
-}
+import type { TopicPartition } from './topic-partition.ts'
 
 /** An offset, an end of the log, or the first record from a time on. */
 export type Place = number | 'earliest' | 'latest' | { readonly timestampMs: number }
@@ -49,8 +45,15 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What a handler is told besides its records. */
+export interface Handling {
+  /** Aborted when the partitions go to another member of the group: what is done from now on will be done again there. */
+  readonly signal: AbortSignal
+}
+
 interface Current<K, V> {
   readonly partition: AssignedPartition<K, V>
+  /** Of the partition, when these records were read. */
   readonly round: number
   readonly records: readonly ConsumerRecord<K, V>[]
   next: number
@@ -68,20 +71,67 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   /** Counts what came in, so that nothing comes unseen between a look and a wait. */
   private arrivals = 0
   private isClosed = false
+  private readonly io: Io
+  private readonly member: GroupMember | null
+  /** Whose records the application has at the moment. */
+  private isHandling = false
+  private handed: { readonly partition: AssignedPartition<K, V>; readonly round: number } | null =
+    null
+  private holding = new AbortController()
+  private commitTimer: Timer | null = null
+  private groupError: Error | null = null
 
   /**
    * Nothing happens before an assignment. Two connections' worth of clusters, because a Fetch that waits for records holds up
    * whatever is asked behind it: `fetches` for those, `lookups` for everything else. Throws an OptionError.
    */
   constructor(io: Io, fetches: Cluster, lookups: Cluster, options: ConsumerOptions<K, V> = {}) {
+    this.io = io
     this.config = resolveConsumerConfig(options)
+    const { group } = this.config
     this.clusters = [fetches, lookups]
     this.lookups = lookups
     this.fetcher = new Fetcher(io, fetches, this.config, {
       arrived: () => this.wake(),
       mislaid: (partition, isOutOfRange) => void this.locate(partition, isOutOfRange),
-      reading: (topic, partition) => this.reading(topic, partition),
+      reading: (topic, partition) => readingOf(this.config, topic, partition),
     })
+    this.member =
+      group === null
+        ? null
+        : new GroupMember(io, lookups, group, {
+            assigned: partitions => this.takeOver(partitions),
+            revoked: () => this.handOver(),
+            lost: () => this.letGo(),
+            failed: error => {
+              this.groupError = error
+              this.wake()
+            },
+          })
+  }
+
+  /** Joins the group and reads its share of these topics, which may change at any time. Needs `groupId`. */
+  subscribe(topics: string | RegExp | readonly (string | RegExp)[]): void {
+    this.checkOpen()
+    const list = Array.isArray(topics) ? topics : [topics as string | RegExp]
+    this.groupMember().subscribe(list)
+  }
+
+  /**
+   * Commits offsets: those given, or all that the application is done with, which is every record before the one that it
+   * has at the moment. Needs `groupId`.
+   */
+  async commit(offsets?: readonly OffsetToCommit[], options: CallOptions = {}): Promise<void> {
+    const list = offsets ?? this.doneOffsets()
+    if (list.length > 0) await this.groupMember().commit(list, options)
+  }
+
+  /** What the group has committed; -1 where nothing. Needs `groupId`. */
+  committed(
+    partitions: readonly TopicPartition[],
+    options: CallOptions = {},
+  ): Promise<CommittedOffset[]> {
+    return this.groupMember().committed(partitions, options)
   }
 
   /** Takes the place of what was assigned before; partitions that stay keep their position unless one is given. */
@@ -137,15 +187,18 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
 
   /** The next batch of any partition, in turn. Waits until there is one; null once the consumer is closed. */
   async nextBatch({ signal }: ReadOptions = {}): Promise<ConsumerBatch<K, V> | null> {
+    this.finish()
     for (;;) {
       signal?.throwIfAborted()
       if (this.isClosed) return null
+      if (this.groupError !== null) throw this.groupError
       const seen = this.arrivals
       const taken = this.rest() ?? (await this.take())
       if (taken !== null && taken.partition.round === taken.round) {
         const { partition, records, next } = taken
         const { topic, partition: index, highWatermark } = partition
         partition.position = records.at(-1)!.offset + 1
+        this.handed = taken
         const left = next === 0 ? records : records.slice(next)
         return { topic, partition: index, records: left, highWatermark }
       }
@@ -155,9 +208,11 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
 
   /** The next record of any partition; null once the consumer is closed. */
   async next({ signal }: ReadOptions = {}): Promise<ConsumerRecord<K, V> | null> {
+    this.finish()
     for (;;) {
       signal?.throwIfAborted()
       if (this.isClosed) return null
+      if (this.groupError !== null) throw this.groupError
       const record = this.fromCurrent()
       if (record !== null) return record
       const seen = this.arrivals
@@ -171,44 +226,58 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     return {
       next: () => {
         const record = this.fromCurrent()
+        this.isHandling = true
         if (record !== null) return Promise.resolve({ done: false, value: record })
         return this.next().then(value =>
           value === null ? { done: true, value: undefined } : { done: false, value },
         )
+      },
+      return: () => {
+        this.finish()
+        return Promise.resolve({ done: true, value: undefined })
       },
     }
   }
 
   /** Calls the handler for each batch, one after the other, until the consumer is closed or the signal says so. */
   async eachBatch(
-    handle: (batch: ConsumerBatch<K, V>) => Promise<void> | void,
+    handle: (batch: ConsumerBatch<K, V>, handling: Handling) => Promise<void> | void,
     options: ReadOptions = {},
   ): Promise<void> {
     for (;;) {
       const batch = await this.nextBatch(options)
       if (batch === null) return
-      await handle(batch)
+      this.isHandling = true
+      await handle(batch, this.holding)
     }
   }
 
   /** Calls the handler for each record, one after the other, until the consumer is closed or the signal says so. */
   async eachMessage(
-    handle: (record: ConsumerRecord<K, V>) => Promise<void> | void,
+    handle: (record: ConsumerRecord<K, V>, handling: Handling) => Promise<void> | void,
     { signal }: ReadOptions = {},
   ): Promise<void> {
     for (;;) {
       const record = this.fromCurrent() ?? (await this.next({ signal }))
       if (record === null) return
-      const handling = handle(record)
+      this.isHandling = true
+      const handling = handle(record, this.holding)
       if (handling !== undefined) await handling
       signal?.throwIfAborted()
     }
   }
 
-  /** Ends every wait and closes the connections. */
+  /** Ends every wait, leaves the group, after a last commit where that is automatic, and closes the connections. */
   async close(): Promise<void> {
+    if (this.isClosed) return
+    // A handler that is at work may not get to its end.
+    if (!this.isHandling) this.finish()
     this.isClosed = true
     this.current = null
+    this.commitTimer?.cancel()
+    this.wake()
+    await this.member?.close()
+    this.holding.abort(new ClosedError('the consumer was closed'))
     this.fetcher.close()
     for (const cluster of this.clusters) cluster.close()
     this.wake()
@@ -232,11 +301,73 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
       }
       this.places.delete(partition)
       partition.seek(place)
+      partition.done = place
     } else {
       this.places.set(partition, place)
       partition.seek(-1)
     }
     partition.isLocating = false
+  }
+
+  private groupMember(): GroupMember {
+    if (this.member === null) throw new OptionError('the consumer has no group: give it a groupId.')
+    return this.member
+  }
+
+  /** What was handed out before is done when more is asked for. */
+  private finish(): void {
+    const { handed } = this
+    this.isHandling = false
+    if (handed === null) return
+    this.handed = null
+    if (handed.partition.round === handed.round) handed.partition.done = handed.partition.position
+  }
+
+  private doneOffsets(): OffsetToCommit[] {
+    return this.fetcher.assignment
+      .filter(({ done }) => done >= 0)
+      .map(({ topic, partition, done }) => ({ topic, partition, offset: done }))
+  }
+
+  /** The group gives a share: each partition goes on where the group has committed. */
+  private async takeOver(partitions: readonly TopicPartition[]): Promise<void> {
+    const offsets = partitions.length === 0 ? [] : await this.groupMember().committed(partitions)
+    const assigned = offsets.map(({ topic, partition, offset }) => {
+      const one = new AssignedPartition<K, V>(topic, partition)
+      if (offset >= 0) one.seek(offset)
+      return one
+    })
+    this.holding = new AbortController()
+    this.fetcher.assign(assigned)
+    this.armCommit()
+    this.wake()
+  }
+
+  private async handOver(): Promise<void> {
+    try {
+      if (this.config.group?.autoCommit === true) await this.commit()
+    } finally {
+      this.letGo()
+    }
+  }
+
+  private letGo(): void {
+    this.holding.abort(new ClosedError('the partitions go to another member of the group'))
+    this.commitTimer?.cancel()
+    this.current = null
+    this.handed = null
+    this.fetcher.assign([])
+  }
+
+  private armCommit(): void {
+    const { group } = this.config
+    if (group === null || !group.autoCommit || this.isClosed) return
+    this.commitTimer?.cancel()
+    this.commitTimer = this.io.clock.timer(group.autoCommitIntervalMs, () => {
+      // What fails now is tried again the next time, and at the end.
+      this.commit().catch(() => {})
+      this.armCommit()
+    })
   }
 
   /** Finds out where to read this partition, and goes there. */
@@ -274,32 +405,9 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     return answer!.offset
   }
 
-  private reading(topic: string, partition: number): Reading<K, V> {
-    const { key, value, checkCrcs, maxBatchBytes } = this.config
-    const reader =
-      <T>(serializer: Serializer<T> | null, part: 'key' | 'value') =>
-      (bytes: Buffer, offset: number): T => {
-        if (serializer === null) return bytes as T
-        try {
-          return serializer.deserialize(bytes, topic)
-        } catch (cause) {
-          const reason = cause instanceof Error ? cause.message : String(cause)
-          const where = `topic '${topic}' partition ${partition} offset ${offset}`
-          throw new SerializerError(`${where}, ${part}: ${reason}`, cause)
-        }
-      }
-    return {
-      topic,
-      partition,
-      checkCrcs,
-      maxBatchBytes,
-      key: reader(key, 'key'),
-      value: reader(value, 'value'),
-    }
-  }
-
   /** The next record of the batch that is being handed out one by one. */
   private fromCurrent(): ConsumerRecord<K, V> | null {
+    this.finish()
     const { current } = this
     if (current === null) return null
     const { partition, records, round } = current
@@ -309,6 +417,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     }
     const record = records[current.next++]!
     partition.position = record.offset + 1
+    this.handed = current
     return record
   }
 
@@ -347,7 +456,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
         } else if (records.length > 0) return { partition, round, records, next: 0 }
       } catch (error) {
         partition.fetched.length = 0
-        partition.error = named(error as Error, partition)
+        partition.error = damaged(error as Error, partition)
       }
     }
     if (partition.error !== null) throw partition.error
@@ -374,19 +483,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   }
 }
 
-/** Damage that the checksum did not show, said with its place. */
-function named(
-  error: Error,
-  { topic, partition, position }: AssignedPartition<unknown, unknown>,
-): Error {
-  if (!(error instanceof MalformedError)) return error
-  const detail = `the batch at offset ${position} or behind it cannot be read: ${error.message}`
-  const place = { api: 'Fetch', topic, partition }
-  return new AnswerError(errorCode('CORRUPT_MESSAGE'), place, detail, false)
-}
-
 function noPlace(position: number): string {
-  return position < 0
-    ? "there is no position and autoOffsetReset is 'none': seek to one"
-    : `offset ${position} is not in the log and autoOffsetReset is 'none': seek to one that is`
+  const what = position < 0 ? 'there is no position' : `offset ${position} is not in the log`
+  return `${what} and autoOffsetReset is 'none': seek to one that is`
 }

@@ -6,6 +6,7 @@
  * Keys and values are views of what came from the network, or of the decompressed batch; they stay valid.
  */
 
+import { MalformedError } from '../protocol/buffer.ts'
 import { codecs, decompress } from '../protocol/compression.ts'
 import {
   baseOffset,
@@ -25,7 +26,8 @@ import {
   timestampType,
 } from '../protocol/record-batch.ts'
 import { decodeHeaders, RecordCursor, type RecordHeader } from '../protocol/records.ts'
-import { AnswerError } from './errors.ts'
+import { AnswerError, SerializerError } from './errors.ts'
+import type { Serializer } from './serializers.ts'
 
 /** What a consumer gives to the application. */
 export interface ConsumerRecord<K = Buffer, V = Buffer> {
@@ -194,4 +196,42 @@ export class FetchedRecords<K, V> {
     const detail = `the batch at offset ${offset} ${what}; seek behind it to go on without its records`
     return new AnswerError(CORRUPT, place, detail, false)
   }
+}
+
+/** How a consumer reads one partition; what a serializer refuses is named with its place. */
+export function readingOf<K, V>(
+  config: {
+    readonly key: Serializer<K> | null
+    readonly value: Serializer<V> | null
+    readonly checkCrcs: boolean
+    readonly maxBatchBytes: number
+  },
+  topic: string,
+  partition: number,
+): Reading<K, V> {
+  const reader =
+    <T>(serializer: Serializer<T> | null, part: 'key' | 'value') =>
+    (bytes: Buffer, offset: number): T => {
+      if (serializer === null) return bytes as T
+      try {
+        return serializer.deserialize(bytes, topic)
+      } catch (cause) {
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        const where = `topic '${topic}' partition ${partition} offset ${offset}`
+        throw new SerializerError(`${where}, ${part}: ${reason}`, cause)
+      }
+    }
+  const { checkCrcs, maxBatchBytes } = config
+  const [key, value] = [reader(config.key, 'key'), reader(config.value, 'value')]
+  return { topic, partition, checkCrcs, maxBatchBytes, key, value }
+}
+
+/** Damage that the checksum did not show, said with its place. */
+export function damaged(
+  error: Error,
+  { topic, partition, position }: { topic: string; partition: number; position: number },
+): Error {
+  if (!(error instanceof MalformedError)) return error
+  const detail = `the batch at offset ${position} or behind it cannot be read: ${error.message}`
+  return new AnswerError(CORRUPT, { api: 'Fetch', topic, partition }, detail, false)
 }

@@ -33,6 +33,8 @@ export class AssignedPartition<K, V> {
   leaderId = -1
   /** Offset of the next record for the application; -1: to be found out. */
   position = -1
+  /** Behind the last record that the application is done with; -1: nothing to commit. */
+  done = -1
   /** Where the next Fetch goes on. */
   fetchOffset = -1
   isPaused = false

@@ -1,13 +1,20 @@
 /** The package `ottla`: what applications may rely on. */
 export { Admin } from './admin.ts'
+export {
+  type Assignor,
+  type AssignorName,
+  type GroupSubscriber,
+  range,
+  roundRobin,
+} from './assignors.ts'
 export { Client } from './client.ts'
 export type { ClientOptions } from './config.ts'
 export type {
   Assignment,
   ConsumerBatch,
+  Handling,
   Place,
   ReadOptions,
-  TopicPartition,
 } from './consumer.ts'
 export { Consumer } from './consumer.ts'
 export type { ConsumerOptions } from './consumer-config.ts'
@@ -25,6 +32,7 @@ export {
   VersionError,
 } from './errors.ts'
 export type { ConsumerRecord } from './fetched-records.ts'
+export type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
 export type { PartitionerName, PartitionFunction, PartitionQuestion } from './partitioner.ts'
 export type {
   Headers,
@@ -38,3 +46,4 @@ export { Producer } from './producer.ts'
 export type { Acks, ProducerOptions } from './producer-config.ts'
 export type { Bytes, Serializer } from './serializers.ts'
 export { bytes, double, int32, int64, json, string, uuid } from './serializers.ts'
+export type { TopicPartition } from './topic-partition.ts'

@@ -51,14 +51,16 @@ export class LeaderSearch<W extends Wanted> {
 
   private async run(): Promise<void> {
     this.isRunning = true
+    let hasLooked = false
     for (let tries = 1; !this.isClosed; tries++) {
       if (this.wanted.size === 0) {
-        if (this.cluster.isFresh) break
+        if (hasLooked || this.cluster.isFresh) break
+        hasLooked = true
         await this.look()
-        break
+        // Somebody may have come meanwhile.
+        continue
       }
       const isMissed = await Promise.all([...this.wanted].map(wanted => this.find(wanted)))
-      if (this.wanted.size === 0) break
       if (!isMissed.includes(true)) continue
       const waitMs = backoffMs(this.io, this.cluster, tries)
       await new Promise<void>(resolve => this.io.clock.timer(waitMs, resolve, true))

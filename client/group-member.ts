@@ -1,0 +1,399 @@
+/**
+ * A member of a consumer group by the classic protocol: it joins, hears its share, says that it lives, and joins again
+ * whenever the group changes.
+ *
+ *   find coordinator ─▶ JoinGroup ─▶ SyncGroup ─▶ share ─▶ Heartbeat … ─▶ (rebalance) ─▶ share given up ─▶ JoinGroup
+ *
+ * Heartbeats are sent by a timer of their own and wait for nothing that the application does. A rebalance takes the whole
+ * share away first (Kafka's eager protocol); the owner commits what is done and stops what is under way. When the group
+ * has gone on without this member, nothing can be committed any more: `lost` in the place of `revoked`.
+ */
+import { errorCode } from '../protocol/errors.ts'
+import type { Io, Timer } from '../protocol/io.ts'
+import type { GroupSubscriber } from './assignors.ts'
+import type { Attempt, CallOptions, Cluster } from './cluster.ts'
+import {
+  decodeAssignment,
+  decodeSubscription,
+  encodeAssignment,
+  encodeSubscription,
+} from './consumer-protocol.ts'
+import { AnswerError, ClosedError, isRetriable, needsMetadata } from './errors.ts'
+import type { GroupConfig } from './group-config.ts'
+import {
+  type CommittedOffset,
+  commitOffsets,
+  fetchOffsets,
+  findCoordinator,
+  type OffsetToCommit,
+} from './group-offsets.ts'
+import { attemptNow, backoffMs } from './leader-search.ts'
+import type { TopicPartition } from './topic-partition.ts'
+
+export interface GroupOwner {
+  /** These are the member's now. */
+  assigned(partitions: readonly TopicPartition[]): Promise<void>
+  /** The share is about to go to others: commit what is done, and let go. */
+  revoked(): Promise<void>
+  /** The share has gone to others already. */
+  lost(): void
+  /** The membership is over, for this reason. */
+  failed(error: Error): void
+}
+
+interface Joined {
+  readonly protocol: string
+  readonly isLeader: boolean
+  readonly members: readonly GroupSubscriber[]
+}
+
+const CONSUMER = 'consumer'
+const MEMBER_ID_REQUIRED = errorCode('MEMBER_ID_REQUIRED')
+const REBALANCE = errorCode('REBALANCE_IN_PROGRESS')
+/** The coordinator answers a join when the rebalance ends; this much later it is taken for gone. */
+const JOIN_GRACE_MS = 5_000
+
+export class GroupMember {
+  private readonly io: Io
+  private readonly cluster: Cluster
+  private readonly config: GroupConfig
+  private readonly owner: GroupOwner
+  private names: readonly string[] = []
+  private patterns: readonly RegExp[] = []
+  private coordinatorId = -1
+  private memberId = ''
+  private generation = -1
+  private hasShare = false
+  private isClosed = false
+  private isJoining = false
+  private readonly stop = new AbortController()
+  private running: Promise<void> | null = null
+  private wake: (() => void) | null = null
+  /** What the last share was computed from; when it has changed the group has to meet again. */
+  private seenTopics = ''
+  private mustRejoin = false
+
+  constructor(io: Io, cluster: Cluster, config: GroupConfig, owner: GroupOwner) {
+    this.io = io
+    this.cluster = cluster
+    this.config = config
+    this.owner = owner
+  }
+
+  /** Topics by name and by pattern, in the place of what was subscribed to before. */
+  subscribe(topics: readonly (string | RegExp)[]): void {
+    this.names = topics.filter(topic => typeof topic === 'string')
+    this.patterns = topics.filter(topic => typeof topic !== 'string')
+    this.mustRejoin = true
+    this.wake?.()
+    this.running ??= this.run()
+  }
+
+  /** Throws when the group has gone on without this member, or the coordinator does not take it. */
+  async commit(offsets: readonly OffsetToCommit[], options: CallOptions = {}): Promise<void> {
+    const { groupId, groupInstanceId } = this.config
+    const { memberId, generation } = this
+    const committer = { groupId, groupInstanceId, memberId, generation }
+    await this.cluster.run('committing offsets', options, attempt =>
+      this.atCoordinator(attempt, id =>
+        commitOffsets(this.cluster, id, committer, offsets, attempt),
+      ),
+    )
+  }
+
+  /** What the group has committed. */
+  committed(
+    partitions: readonly TopicPartition[],
+    options: CallOptions = {},
+  ): Promise<CommittedOffset[]> {
+    const { groupId } = this.config
+    return this.cluster.run('asking for committed offsets', options, attempt =>
+      this.atCoordinator(attempt, id =>
+        fetchOffsets(this.cluster, id, groupId, partitions, attempt),
+      ),
+    )
+  }
+
+  /** Gives up the share and leaves; a static member stays, so that it may come back. */
+  async close(): Promise<void> {
+    this.isClosed = true
+    this.wake?.()
+    // Behind a join that waits for others nothing else would be answered.
+    if (this.isJoining) this.cluster.openConnection(this.coordinatorId)?.close()
+    this.stop.abort(new ClosedError())
+    await this.running
+    if (this.memberId === '' || this.config.groupInstanceId !== null) return
+    const { groupId } = this.config
+    const { memberId } = this
+    try {
+      await this.atCoordinator(attemptNow(this.io, this.cluster), id =>
+        this.cluster.request(
+          id,
+          'LeaveGroup',
+          version => (version < 3 ? { groupId, memberId } : { groupId, members: [{ memberId }] }),
+          attemptNow(this.io, this.cluster),
+        ),
+      )
+    } catch (error) {
+      // It will be missed when its session ends.
+      if (!(error instanceof Error)) throw error
+    }
+  }
+
+  private async run(): Promise<void> {
+    let failures = 0
+    while (!this.isClosed) {
+      try {
+        await this.join()
+        failures = 0
+        await this.serve()
+        await this.giveUp()
+      } catch (error) {
+        if (this.isClosed) break
+        if (!(await this.recover(error as Error))) return
+        failures++
+        await this.pause(backoffMs(this.io, this.cluster, failures))
+      }
+    }
+    await this.giveUp().catch(() => {})
+  }
+
+  /** Whether the member can go on, from a new join. */
+  private async recover(error: Error): Promise<boolean> {
+    const name = error instanceof AnswerError ? error.error : ''
+    const isForgotten = name === 'UNKNOWN_MEMBER_ID' || name === 'ILLEGAL_GENERATION'
+    if (isForgotten) {
+      if (name === 'UNKNOWN_MEMBER_ID') this.memberId = ''
+      this.drop()
+      return true
+    }
+    if (isRetriable(error) || name === 'REBALANCE_IN_PROGRESS') {
+      this.drop()
+      return true
+    }
+    this.drop()
+    this.owner.failed(error)
+    return false
+  }
+
+  private drop(): void {
+    this.generation = -1
+    if (this.hasShare) this.owner.lost()
+    this.hasShare = false
+  }
+
+  private async giveUp(): Promise<void> {
+    if (this.hasShare) await this.owner.revoked()
+    this.hasShare = false
+  }
+
+  private async join(): Promise<void> {
+    const attempt = this.attempt(this.config.rebalanceTimeoutMs + JOIN_GRACE_MS)
+    this.mustRejoin = false
+    this.isJoining = true
+    const counts = await this.partitionCounts(attempt)
+    const topics = this.subscribed(counts)
+    const joined = await this.atCoordinator(attempt, id => this.sendJoin(id, topics, attempt))
+    const known = joined.isLeader ? await this.countsFor(joined.members, attempt) : counts
+    this.seenTopics = textOf(known)
+    const share = await this.atCoordinator(attempt, id => this.sendSync(id, joined, known, attempt))
+    this.isJoining = false
+    this.hasShare = true
+    await this.owner.assigned(share)
+  }
+
+  private async sendJoin(
+    coordinatorId: number,
+    topics: readonly string[],
+    attempt: Attempt,
+  ): Promise<Joined> {
+    const { groupId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs } = this.config
+    const metadata = encodeSubscription({ topics, owned: [] })
+    for (;;) {
+      const request = {
+        groupId,
+        sessionTimeoutMs,
+        rebalanceTimeoutMs,
+        memberId: this.memberId,
+        ...(groupInstanceId === null ? {} : { groupInstanceId }),
+        protocolType: CONSUMER,
+        protocols: this.config.assignors.map(({ name }) => ({ name, metadata })),
+      }
+      const waitMs = rebalanceTimeoutMs + JOIN_GRACE_MS
+      const answer = await this.cluster.request(
+        coordinatorId,
+        'JoinGroup',
+        request,
+        attempt,
+        waitMs,
+      )
+      if (answer.memberId !== '') this.memberId = answer.memberId
+      if (answer.errorCode === MEMBER_ID_REQUIRED) continue
+      this.check(answer.errorCode, 'JoinGroup', attempt)
+      this.generation = answer.generationId
+      const isLeader = answer.leader === answer.memberId && !answer.skipAssignment
+      const members = answer.members.map(member => ({
+        memberId: member.memberId,
+        groupInstanceId: member.groupInstanceId,
+        ...decodeSubscription(member.metadata),
+      }))
+      return { protocol: answer.protocolName ?? '', isLeader, members }
+    }
+  }
+
+  private async sendSync(
+    coordinatorId: number,
+    { protocol, isLeader, members }: Joined,
+    counts: ReadonlyMap<string, number>,
+    attempt: Attempt,
+  ): Promise<TopicPartition[]> {
+    const { groupId, groupInstanceId, assignors } = this.config
+    const assignor = assignors.find(({ name }) => name === protocol)
+    const shares = isLeader && assignor !== undefined ? assignor.assign(members, counts) : new Map()
+    const request = {
+      groupId,
+      generationId: this.generation,
+      memberId: this.memberId,
+      ...(groupInstanceId === null ? {} : { groupInstanceId }),
+      protocolType: CONSUMER,
+      protocolName: protocol,
+      assignments: [...shares].map(([memberId, partitions]) => ({
+        memberId,
+        assignment: encodeAssignment(partitions),
+      })),
+    }
+    const waitMs = this.config.rebalanceTimeoutMs + JOIN_GRACE_MS
+    const answer = await this.cluster.request(coordinatorId, 'SyncGroup', request, attempt, waitMs)
+    this.check(answer.errorCode, 'SyncGroup', attempt)
+    return decodeAssignment(answer.assignment)
+  }
+
+  /** Heartbeats until there is a rebalance to take part in. Throws when the group does not know the member any more. */
+  private async serve(): Promise<void> {
+    let lastMs = this.io.clock.monotonicMs()
+    while (!this.isClosed && !this.mustRejoin) {
+      await this.pause(this.config.heartbeatIntervalMs)
+      if (this.isClosed || this.mustRejoin) return
+      try {
+        if (await this.beat()) return
+        lastMs = this.io.clock.monotonicMs()
+        if (!this.cluster.isFresh && (await this.hasChanged())) return
+      } catch (error) {
+        const silentMs = this.io.clock.monotonicMs() - lastMs
+        if (!isRetriable(error) || silentMs > this.config.sessionTimeoutMs) throw error
+      }
+    }
+  }
+
+  /** Whether a rebalance has begun. */
+  private async beat(): Promise<boolean> {
+    const { groupId, groupInstanceId } = this.config
+    const attempt = attemptNow(this.io, this.cluster)
+    const request = {
+      groupId,
+      generationId: this.generation,
+      memberId: this.memberId,
+      ...(groupInstanceId === null ? {} : { groupInstanceId }),
+    }
+    return this.atCoordinator(attempt, async id => {
+      const { errorCode: code } = await this.cluster.request(id, 'Heartbeat', request, attempt)
+      if (code === REBALANCE) return true
+      this.check(code, 'Heartbeat', attempt)
+      return false
+    })
+  }
+
+  private async hasChanged(): Promise<boolean> {
+    const counts = await this.partitionCounts(attemptNow(this.io, this.cluster))
+    return textOf(counts) !== this.seenTopics
+  }
+
+  /** Partitions of the topics that are subscribed to and exist. */
+  private async partitionCounts(attempt: Attempt): Promise<Map<string, number>> {
+    let names = this.names
+    if (this.patterns.length > 0) {
+      const { topics } = await this.cluster.metadata(null, attempt)
+      const matching = topics
+        .filter(topic => !topic.isInternal && this.patterns.some(p => p.test(topic.name ?? '')))
+        .map(topic => topic.name ?? '')
+      names = [...new Set([...names, ...matching])]
+    }
+    return this.counts(names, attempt)
+  }
+
+  private countsFor(
+    members: readonly GroupSubscriber[],
+    attempt: Attempt,
+  ): Promise<Map<string, number>> {
+    return this.counts([...new Set(members.flatMap(({ topics }) => topics))], attempt)
+  }
+
+  private async counts(names: readonly string[], attempt: Attempt): Promise<Map<string, number>> {
+    const counts = new Map<string, number>()
+    for (const name of [...names].sort()) {
+      try {
+        counts.set(name, (await this.cluster.topic(name, attempt)).partitions.length)
+      } catch (error) {
+        // A topic may come later; who subscribes to it has no share of it until then.
+        const isMissing =
+          error instanceof AnswerError && error.error === 'UNKNOWN_TOPIC_OR_PARTITION'
+        if (!isMissing) throw error
+      }
+    }
+    return counts
+  }
+
+  private subscribed(counts: ReadonlyMap<string, number>): string[] {
+    return [...new Set([...this.names, ...counts.keys()])].sort()
+  }
+
+  /** Runs at the coordinator, which is looked up again after an error that says it has moved. */
+  private async atCoordinator<T>(
+    attempt: Attempt,
+    work: (coordinatorId: number) => Promise<T>,
+  ): Promise<T> {
+    if (this.coordinatorId < 0) {
+      this.coordinatorId = await findCoordinator(this.cluster, this.config.groupId, attempt)
+    }
+    try {
+      return await work(this.coordinatorId)
+    } catch (error) {
+      const name = error instanceof AnswerError ? error.error : ''
+      if (
+        name === 'NOT_COORDINATOR' ||
+        name === 'COORDINATOR_NOT_AVAILABLE' ||
+        needsMetadata(error)
+      )
+        this.coordinatorId = -1
+      throw error
+    }
+  }
+
+  private check(code: number, api: string, attempt: Attempt): void {
+    if (code === 0) return
+    const subject = `group '${this.config.groupId}'`
+    throw new AnswerError(code, { api, subject, broker: attempt.asked })
+  }
+
+  private attempt(timeoutMs: number): Attempt {
+    const deadlineMs = this.io.clock.monotonicMs() + timeoutMs
+    return { deadlineMs, signal: this.stop.signal, mayBeDone: false, asked: undefined }
+  }
+
+  private pause(delayMs: number): Promise<void> {
+    return new Promise(resolve => {
+      let timer: Timer | null = null
+      this.wake = () => {
+        timer?.cancel()
+        this.wake = null
+        resolve()
+      }
+      timer = this.io.clock.timer(delayMs, this.wake, true)
+      if (this.isClosed) this.wake()
+    })
+  }
+}
+
+function textOf(counts: ReadonlyMap<string, number>): string {
+  return JSON.stringify([...counts])
+}
