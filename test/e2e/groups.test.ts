@@ -35,7 +35,13 @@ const RECORDS = 300
 let server: Server
 
 before(async () => {
-  server = await startOttla({ overrides: { 'num.partitions': '4' } })
+  server = await startOttla({
+    overrides: {
+      'num.partitions': '4',
+      'group.consumer.session.timeout.ms': '6000',
+      'group.consumer.heartbeat.interval.ms': '1000',
+    },
+  })
 })
 
 after(async () => {
@@ -121,9 +127,11 @@ class Verifiable {
   readonly child: ChildProcess
   assigned = 0
 
-  constructor(topic: string, group: string) {
+  constructor(topic: string, group: string, protocol = 'classic') {
     const where = ['--bootstrap-server', server.bootstrap, '--topic', topic, '--group-id', group]
-    const how = ['--session-timeout', '6000', '--reset-policy', 'earliest']
+    // With the consumer protocol the session timeout is the broker's.
+    const session = protocol === 'classic' ? ['--session-timeout', '6000'] : []
+    const how = ['--group-protocol', protocol, ...session, '--reset-policy', 'earliest']
     const env = { ...process.env, HEAP: '128m' }
     const args = ['verifiable-consumer', ...where, ...how]
     this.child = adopt(spawn(KAFKA, args, { stdio: ['ignore', 'pipe', 'ignore'], env }))
@@ -144,34 +152,38 @@ class Verifiable {
   }
 }
 
-test("Kafka's verifiable consumers: one is killed, the other takes over and misses nothing", {
-  skip: noKafka,
-}, async () => {
-  await fill('verified')
-  const consumers = [
-    new Verifiable('verified', 'verifiers'),
-    new Verifiable('verified', 'verifiers'),
-  ]
-  const [one, two] = consumers as [Verifiable, Verifiable]
-  await until(() => one.assigned > 0 && two.assigned > 0, 'both have partitions')
-  await one.end('SIGKILL')
-  const producer = kafkajs().producer()
-  await producer.connect()
-  await producer.send({
-    topic: 'verified',
-    messages: Array.from({ length: RECORDS }, (_, i) => ({ key: String(i), value: String(i) })),
-  })
-  await producer.disconnect()
-  const covered = () => {
-    const offsets = new Set<string>()
-    for (const { partition, minOffset, maxOffset } of consumers.flatMap(one => one.ranges)) {
-      for (let at = minOffset; at <= maxOffset; at++) offsets.add(`${partition}:${at}`)
+for (const protocol of ['classic', 'consumer']) {
+  test(`Kafka's verifiable consumers, ${protocol}: one is killed, the other takes over and misses nothing`, {
+    skip: noKafka,
+  }, async () => {
+    const topic = `verified-${protocol}`
+    const group = `verifiers-${protocol}`
+    await fill(topic)
+    const consumers = [
+      new Verifiable(topic, group, protocol),
+      new Verifiable(topic, group, protocol),
+    ]
+    const [one, two] = consumers as [Verifiable, Verifiable]
+    await until(() => one.assigned > 0 && two.assigned > 0, 'both have partitions')
+    await one.end('SIGKILL')
+    const producer = kafkajs().producer()
+    await producer.connect()
+    await producer.send({
+      topic,
+      messages: Array.from({ length: RECORDS }, (_, i) => ({ key: String(i), value: String(i) })),
+    })
+    await producer.disconnect()
+    const covered = () => {
+      const offsets = new Set<string>()
+      for (const { partition, minOffset, maxOffset } of consumers.flatMap(one => one.ranges)) {
+        for (let at = minOffset; at <= maxOffset; at++) offsets.add(`${partition}:${at}`)
+      }
+      return offsets.size
     }
-    return offsets.size
-  }
-  await until(() => covered() === 2 * RECORDS, 'every offset of every partition')
-  await two.end('SIGTERM')
-})
+    await until(() => covered() === 2 * RECORDS, 'every offset of every partition')
+    await two.end('SIGTERM')
+  })
+}
 
 test("Kafka's consumer-perf reads in a group", { skip: noKafka }, async () => {
   await fill('measured')
