@@ -99,6 +99,7 @@ export class Broker {
       deletedFiles: logDirectory.deletedFiles,
       cleaner: this.cleaner,
       logs,
+      free: logDirectory.free,
     })
     this.groups = new GroupCoordinator({
       config,
@@ -121,6 +122,7 @@ export class Broker {
       logger,
       settings: {
         placement: () => config,
+        refusal: what => (logDirectory.free.isLow ? logDirectory.free.refusal(what) : null),
         validateTopicConfigs: configs => validateTopicConfigs(configs, config.topicDefaults),
       },
     })
@@ -136,12 +138,13 @@ export class Broker {
       io,
       buffers: budget.pool,
       log: logger,
+      freeBytesMin: config.logDirFreeBytesMin,
       producerIdExpirationMs: config.producerIdExpirationMs,
     })
     try {
       const clusterId = await identify(logDirectory, config, io)
       const path = `${config.dataDir}/${METADATA_FILE}`
-      const store = await openLocalStore({ disk, path, clusterId })
+      const store = await openLocalStore({ disk, path, clusterId, space: logDirectory.free })
       const { nodeId } = config
       await adoptOnce({ store, directory: logDirectory, disk, nodeId, logger })
       const broker = new Broker(options, budget, logDirectory, store)
@@ -244,6 +247,7 @@ export class Broker {
         ...this.cleaner.figures,
         sinceLastRunMs: this.io.clock.nowMs() - this.cleaner.figures.lastRunMs,
       }),
+      space: () => this.logDirectory.free,
       budget: () => this.budget,
       fetchSessions: () => ({
         sessions: this.fetchSessions.count,

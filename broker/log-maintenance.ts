@@ -1,12 +1,13 @@
 /**
  * What a broker does for its logs by the clock, besides checkpoints: retention, every `log.retention.check.interval.ms`;
- * compaction, as long as a log asks for it, and then again after `log.cleaner.backoff.ms`; and the removal of dropped
- * files when their delay is over. The work itself is in segment-store/.
+ * compaction, as long as a log asks for it, and then again after `log.cleaner.backoff.ms`; the removal of dropped files
+ * when their delay is over; and a look at the free space each second. The work itself is in segment-store/.
  *
  * One log is looked at after the other, so that a broker with thousands of them stays responsive.
  */
 import type { Clock, Timer } from '../protocol/io.ts'
 import type { DeletedFiles } from '../segment-store/deleted-files.ts'
+import type { FreeSpace } from '../segment-store/free-space.ts'
 import type { Log } from '../segment-store/log.ts'
 import type { BrokerConfig } from './config.ts'
 import type { LogCleaner } from './log-cleaner.ts'
@@ -14,6 +15,8 @@ import type { Logger } from './logger.ts'
 
 /** How often dropped files are looked for whose delay is over. */
 const SWEEP_INTERVAL_MS = 1000
+/** How often the free space is asked for; what is written in between is counted. */
+const SPACE_INTERVAL_MS = 1000
 
 export interface LogMaintenanceOptions {
   readonly config: BrokerConfig
@@ -21,6 +24,7 @@ export interface LogMaintenanceOptions {
   readonly logger: Logger
   readonly deletedFiles: DeletedFiles
   readonly cleaner: LogCleaner
+  readonly free: FreeSpace
   /** The logs that are open now. */
   readonly logs: () => Iterable<Log>
 }
@@ -46,8 +50,12 @@ export class LogMaintenance {
       intervalMs: () => config.logCleanerBackoffMs,
     })
     this.repeat('removal of dropped files', SWEEP_INTERVAL_MS, {
-      run: () => this.options.deletedFiles.sweep(),
+      run: () => this.options.deletedFiles.sweep(this.options.free.isTight),
       intervalMs: () => SWEEP_INTERVAL_MS,
+    })
+    this.repeat('free space', SPACE_INTERVAL_MS, {
+      run: () => this.options.free.check(),
+      intervalMs: () => SPACE_INTERVAL_MS,
     })
   }
 

@@ -409,6 +409,18 @@ const ownFamilies: readonly MetricFamily[] = [
     'Times that all logs were checked in the background from end to end.',
     s => s.scrub().rounds,
   ),
+  sourceFamily(
+    'ottla_log_dir_free_bytes',
+    'gauge',
+    'Bytes free on the disk of the data directory.',
+    s => s.space().freeBytes,
+  ),
+  sourceFamily(
+    'ottla_log_dir_refuses_producers',
+    'gauge',
+    '1 while producers are refused because less than log.dir.free.bytes.min is free.',
+    s => Number(s.space().isLow),
+  ),
   {
     name: 'ottla_event_loop_lag_seconds',
     type: 'gauge',

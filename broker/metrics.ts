@@ -133,6 +133,8 @@ export interface MetricsSources {
     readonly bytesRead: number
     readonly bytesWritten: number
   }
+  /** Of the data directory's disk, as last asked; `isLow`: producers are refused. */
+  space(): { readonly freeBytes: number; readonly isLow: boolean }
   budget(): { readonly used: number; readonly limit: number }
   fetchSessions(): {
     readonly sessions: number

@@ -34,9 +34,12 @@ export class DeletedFiles {
     this.doomed.push({ path, dueMs: this.nowMs() + delayMs, remove })
   }
 
-  /** Removes what is due, one file after the other. What cannot be removed now is tried again at the next start. */
-  async sweep(): Promise<void> {
-    const nowMs = this.nowMs()
+  /**
+   * Removes what is due, one file after the other; everything if `isUrgent`, because the disk is nearly full. What cannot
+   * be removed now is tried again at the next start.
+   */
+  async sweep(isUrgent = false): Promise<void> {
+    const nowMs = isUrgent ? Number.POSITIVE_INFINITY : this.nowMs()
     const due = this.doomed.filter(({ dueMs }) => dueMs <= nowMs)
     this.doomed = this.doomed.filter(({ dueMs }) => dueMs > nowMs)
     for (const { path, remove } of due) await remove(path)

@@ -35,6 +35,7 @@ import {
 import type { LogConfig } from './config.ts'
 import { DeletedFiles } from './deleted-files.ts'
 import { type Disk, type DiskLock, LockedError } from './disk.ts'
+import { FreeSpace } from './free-space.ts'
 import { Log } from './log.ts'
 import type { LogCallbacks, StoreLog } from './log-options.ts'
 import { Staging } from './staging.ts'
@@ -62,6 +63,8 @@ export interface LogDirectoryOptions {
   readonly io: Pick<Io, 'clock' | 'turn' | 'uuid'>
   readonly buffers: BufferPool
   readonly producerIdExpirationMs: number
+  /** `log.dir.free.bytes.min`; without it nothing is refused before the disk is full. */
+  readonly freeBytesMin?: number
   readonly log?: StoreLog
 }
 
@@ -85,6 +88,8 @@ export class LogDirectory {
   private readonly staging = new Staging()
   /** Dropped segments that stay for `file.delete.delay.ms`; whoever has a timer calls its `sweep`. */
   readonly deletedFiles: DeletedFiles
+  /** The room that is left; whoever has a timer calls its `check`. */
+  readonly free: FreeSpace
   private readonly logs = new Map<string, Log>()
   /** Names of log directories that exist. */
   private readonly names = new Set<string>()
@@ -114,6 +119,7 @@ export class LogDirectory {
     }
     const directory = new LogDirectory(options, lock)
     try {
+      await directory.free.open()
       await directory.load()
       return directory
     } catch (error) {
@@ -127,6 +133,8 @@ export class LogDirectory {
     this.options = options
     this.lock = lock
     this.deletedFiles = new DeletedFiles(options.disk, () => options.io.clock.nowMs())
+    const { disk, path, freeBytesMin: minBytes = 0, log } = options
+    this.free = new FreeSpace({ disk, path, minBytes, log })
   }
 
   private async load(): Promise<void> {
@@ -228,7 +236,7 @@ export class LogDirectory {
   ): Promise<Log> {
     const name = `${topic}-${partition}`
     try {
-      const log = await this.open(name, topicId, config, on)
+      const log = await this.free.withReserve(() => this.open(name, topicId, config, on))
       this.logs.set(name, log)
       return log
     } catch (error) {
@@ -274,6 +282,7 @@ export class LogDirectory {
       recoveryPoint: this.checkpointed(RECOVERY_POINTS, name) ?? 0,
       logStartOffset: this.checkpointed(LOG_START_OFFSETS, name) ?? 0,
       ...(log === undefined ? {} : { log }),
+      space: this.free,
       cleanedOffset: this.checkpointed(CLEANED_OFFSETS, name) ?? 0,
       on: {
         ...on,
@@ -350,7 +359,7 @@ export class LogDirectory {
     const number = name.slice(dash)
     const topic = name.slice(0, Math.min(dash, MAX_NAME - suffix.length - number.length))
     const aside = `${this.path}/${topic}${number}${suffix}`
-    await disk.rename(`${this.path}/${name}`, aside)
+    await this.free.withReserve(() => disk.rename(`${this.path}/${name}`, aside))
     await disk.syncDirectory(this.path)
     return aside
   }
@@ -445,7 +454,9 @@ export class LogDirectory {
   private async writeOffsets(name: string, change: (offsets: Offsets) => void): Promise<void> {
     const offsets = this.offsets.get(name)!
     change(offsets)
-    await this.options.disk.replaceFile(`${this.path}/${name}`, encodeOffsets(offsets))
+    const bytes = encodeOffsets(offsets)
+    const { disk } = this.options
+    await this.free.withReserve(() => disk.replaceFile(`${this.path}/${name}`, bytes))
   }
 
   space(): Promise<{ totalBytes: number; freeBytes: number }> {
@@ -455,11 +466,15 @@ export class LogDirectory {
   /** A clean stop: closes the logs that are still open, and leaves the mark if all of them are well. */
   async close(): Promise<void> {
     const { disk } = this.options
-    for (const log of this.logs.values()) await log.close()
-    await this.writeCheckpoints()
-    const isClean = !this.hasUnopened && [...this.logs.values()].every(log => log.failure === null)
-    if (isClean) await disk.replaceFile(`${this.path}/${CLEAN_MARK}`, CLEAN_MARK_BYTES)
-    await this.lock.release()
+    try {
+      for (const log of this.logs.values()) await log.close()
+      await this.writeCheckpoints()
+      const areWell = [...this.logs.values()].every(log => log.failure === null)
+      const mark = () => disk.replaceFile(`${this.path}/${CLEAN_MARK}`, CLEAN_MARK_BYTES)
+      if (areWell && !this.hasUnopened) await this.free.withReserve(mark)
+    } finally {
+      await this.lock.release()
+    }
   }
 
   /** Lets go of everything at once, without a mark: the next start recovers. */

@@ -35,12 +35,20 @@ import {
   place,
   placeTopic,
 } from './placement.ts'
-import type { Change, Compare, MetadataStore, Update } from './store.ts'
+import {
+  type Change,
+  type Compare,
+  type MetadataStore,
+  NotSentError,
+  type Update,
+} from './store.ts'
 import { collisionKey, validateTopicName } from './topic-name.ts'
 
 export interface ControllerSettings {
   /** The defaults of new topics, as they are at this moment. */
   placement(): PlacementDefaults
+  /** Why no partitions can be added now, if there is no room for them. */
+  refusal?(what: string): ProtocolError | null
   /** Throws ProtocolError INVALID_CONFIG unless a topic may have these settings. */
   validateTopicConfigs(configs: Readonly<Record<string, string | null>>): void
 }
@@ -222,7 +230,10 @@ export class Controller {
       const compare = keys.map(
         (key): Compare => ({ key, modRevision: this.modRevisions.get(key) ?? 0 }),
       )
-      const { ok, revision } = await this.store.commit(compare, changes)
+      const { ok, revision } = await this.store.commit(compare, changes).catch(error => {
+        if (!(error instanceof NotSentError)) throw error
+        throw new ProtocolError('KAFKA_STORAGE_ERROR', error.message)
+      })
       // The next decision must see this one, or the one that came before it.
       await this.seen(revision)
       if (ok) return { result, revision }
@@ -282,6 +293,7 @@ export class Controller {
       throw tooManyPartitions()
     const replicas = placeTopic(topic, this.brokers, this.settings.placement())
     this.settings.validateTopicConfigs(topic.configs)
+    this.assertRoom(`topic '${name}'`)
     const id = validateOnly ? ZERO_UUID : this.newTopicId()
     const partitions = replicas.map(newPartition)
     return {
@@ -291,6 +303,11 @@ export class Controller {
       configs: topic.configs as Configs,
       isInternal: isInternalTopic(name),
     }
+  }
+
+  private assertRoom(what: string): void {
+    const refusal = this.settings.refusal?.(what) ?? null
+    if (refusal !== null) throw refusal
   }
 
   /** No id starts with '-': on a command line it would look like an option. */
@@ -331,6 +348,7 @@ export class Controller {
         `The topic ${name} currently has ${before} partition(s); ${count} would not be an increase.`,
       )
     }
+    this.assertRoom(`more partitions of '${name}'`)
     if (count - before > MAX_PARTITIONS_PER_REQUEST) throw tooManyPartitions()
     if (assignments !== null && assignments.length !== count - before) {
       throw new ProtocolError(

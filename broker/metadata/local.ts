@@ -17,7 +17,7 @@
  * Leased keys die with the process that held them: they are gone when the file is opened again.
  */
 import { crc32c } from '../../protocol/crc32c.ts'
-import type { Disk, File } from '../../segment-store/disk.ts'
+import { type Disk, type File, isDiskFull } from '../../segment-store/disk.ts'
 import {
   type Change,
   type CommitResult,
@@ -47,6 +47,8 @@ export interface LocalStoreOptions {
   readonly path: string | null
   /** The cluster's id where the file does not say it yet. */
   readonly clusterId: string
+  /** What a commit that finds no room may use (free-space.ts). */
+  readonly space?: { withReserve<T>(task: () => Promise<T>): Promise<T> }
 }
 
 interface StoredEntry extends Entry {
@@ -91,6 +93,7 @@ export class LocalStore implements MetadataStore {
   readonly clusterId: string
   private readonly disk: Disk
   private readonly path: string | null
+  private readonly space: LocalStoreOptions['space']
   private readonly entries: Map<string, StoredEntry>
   private revision: number
   private file: File | null = null
@@ -106,6 +109,7 @@ export class LocalStore implements MetadataStore {
   constructor(options: LocalStoreOptions, loaded: Loaded | null) {
     this.disk = options.disk
     this.path = options.path
+    this.space = options.space
     this.clusterId = loaded?.clusterId ?? options.clusterId
     this.entries = loaded?.entries ?? new Map()
     this.revision = loaded?.revision ?? 0
@@ -175,8 +179,13 @@ export class LocalStore implements MetadataStore {
       this.queue = []
       const decided = decide(group, this.entries, this.revision)
       try {
-        if (decided.items.length > 0) await this.persist(decided)
+        if (decided.items.length > 0) await this.persistSomehow(decided)
       } catch (error) {
+        if (isDiskFull(error)) {
+          const why = `metadata store: the disk is full (${(error as Error).message})`
+          for (const { reject } of group) reject(new NotSentError(why, { cause: error }))
+          continue
+        }
         this.fail(error as Error, group)
         break
       }
@@ -195,6 +204,12 @@ export class LocalStore implements MetadataStore {
       reject(new NotSentError(`metadata store: ${error.message}`, { cause: error }))
   }
 
+  /** On a full disk with what is reserved for it. Where that is gone too, nothing was written. */
+  private persistSomehow(decided: Decided): Promise<void> {
+    const persist = () => this.persist(decided)
+    return this.space?.withReserve(persist) ?? persist()
+  }
+
   private async persist(decided: Decided): Promise<void> {
     if (this.path === null) return
     const grown = this.file === null ? 0 : this.file.size
@@ -203,8 +218,16 @@ export class LocalStore implements MetadataStore {
     const commits = decided.items.map(
       (item): StoredCommit => [item.revision, item.changes.map(stored)],
     )
-    await this.file.append([line(commits)])
-    await this.file.sync()
+    try {
+      await this.file.append([line(commits)])
+    } catch (error) {
+      await this.file.truncate(grown)
+      throw error
+    }
+    // A failed sync is final, whatever the reason: the line may be on the medium or not.
+    await this.file.sync().catch(cause => {
+      throw new Error(`sync failed: ${(cause as Error).message}`, { cause })
+    })
   }
 
   /** Replaces the file by a snapshot, with the group that is being committed already in it. */

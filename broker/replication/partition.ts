@@ -31,6 +31,12 @@ export interface Appended {
   readonly drops: number
 }
 
+/** Whether the disk has room for what producers send (segment-store/free-space.ts). */
+export interface Space {
+  readonly isLow: boolean
+  refusal(what: string): ProtocolError
+}
+
 export class Partition {
   readonly topic: string
   readonly topicId: string
@@ -53,6 +59,7 @@ export class Partition {
   readonly flushPolicy: FlushPolicy
   /** The end of the queue of batches whose codec is only asynchronous; null while nothing waits there. */
   private queue: Promise<unknown> | null = null
+  private readonly space: Space | null
   private gone: ErrorName | null = null
   /** How often a full disk made the log drop what was appended: offsets from before mean other batches now. */
   private drops = 0
@@ -69,6 +76,7 @@ export class Partition {
     minInsyncReplicas: number
     allowsDeletion: boolean
     clock: Clock
+    space?: Space
   }) {
     this.topic = options.topic
     this.topicId = options.topicId
@@ -81,6 +89,7 @@ export class Partition {
     this.policy = options.policy
     this.minInsyncReplicas = options.minInsyncReplicas
     this.allowsDeletion = options.allowsDeletion
+    this.space = options.space ?? null
     this.logEnd = new Watermark(this.log.writtenOffset)
     this.highWatermark = new Watermark(this.log.writtenOffset)
     this.flushPolicy = new FlushPolicy(this.log, options.clock, offset => this.reached(offset))
@@ -122,6 +131,7 @@ export class Partition {
    */
   append(records: Buffer, acks: number, nowMs: number): Appended | Promise<Appended> {
     this.assertServing()
+    if (this.space?.isLow === true) throw this.space.refusal(`${this}`)
     if (acks === -1) this.assertEnoughReplicas()
     if (this.queue !== null || needsAsyncValidation(records, this.policy)) {
       return this.enqueue(Buffer.from(records), nowMs)

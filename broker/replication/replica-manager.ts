@@ -96,8 +96,9 @@ export class ReplicaManager {
     for (const topic of image.topics.values()) this.update(topic)
   }
 
-  /** Closes all logs; nothing is served afterwards. */
+  /** Closes all logs; nothing is served afterwards. On a full disk the reserve is what they describe themselves with. */
   async close(): Promise<void> {
+    if (this.directory.free.isLow) await this.directory.free.release()
     const closes = [...this.all()].map(partition => () => {
       partition.fail('NOT_LEADER_OR_FOLLOWER')
       return partition.log.close()
@@ -139,6 +140,7 @@ export class ReplicaManager {
       minInsyncReplicas: config.minInsyncReplicas,
       allowsDeletion: config.cleanupPolicy.delete,
       clock: this.clock,
+      space: this.directory.free,
     })
     partition.flushPolicy.update(config.flushMessages, config.flushMs)
     const partitions = this.byId.get(topic.id)

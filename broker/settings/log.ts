@@ -82,6 +82,11 @@ export const logSettings = {
   ),
   'log.cleanup.policy': defaultOf('cleanup.policy', t['cleanup.policy']),
   'log.dir': list(['./ottla-data'], null, 'The data directory, unless log.dirs names one.'),
+  'log.dir.free.bytes.min': long(
+    67_108_864,
+    atLeast(0),
+    'Below so many free bytes on the disk of a data directory (at most a twentieth of it) producers are refused with KAFKA_STORAGE_ERROR, which clients retry; all else goes on. A quarter above it they are welcome again. 0 lets the disk fill up.',
+  ),
   'log.dirs': list(null, null, 'The data directory. Only one is served so far.'),
   'log.flush.interval.messages': defaultOf('flush.messages', t['flush.messages']),
   'log.flush.interval.ms': long(

@@ -73,6 +73,7 @@ function sources(partitions: readonly PartitionFigures[]): MetricsSources {
     slowDisk: () => 3,
     damagedBatches: () => 2,
     scrub: () => ({ bytes: 1000, problems: 1, rounds: 4 }),
+    space: () => ({ freeBytes: 4096, isLow: true }),
     budget: () => ({ used: 100, limit: 1000 }),
     fetchSessions: () => ({ sessions: 3, partitions: 7, evictions: 2 }),
   }

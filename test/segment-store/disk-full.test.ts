@@ -204,7 +204,7 @@ test('whatever fits when, the log is what was written, before and after a restar
       assert(it.log.writtenOffset >= before && it.log.writtenOffset <= sequence)
       sequence = it.log.writtenOffset
       written = sequence
-      assert.equal(it.failures.length, 0)
+      assert.deepEqual(it.failures, [])
       if (random() < 0.1) {
         disk.room = Number.POSITIVE_INFINITY
         await it.log.close()
