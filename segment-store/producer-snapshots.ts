@@ -74,13 +74,15 @@ export class ProducerSnapshots {
     const known = await this.load(producers, segments[0]!.baseOffset, nowMs)
     for (const segment of segments) {
       if (segment.endOffset <= known || segment.baseOffset >= end) continue
-      await segment.load()
-      const from = known <= segment.baseOffset ? 0 : segment.positionBefore(known)
-      const options = { checkCrc: false, firstOffset: segment.baseOffset }
-      await walkBatches(segment.file, from, segment.size, options, (buffer, at) => {
-        if (batches.baseOffset(buffer, at) >= end) return false
-        if (batches.lastOffset(buffer, at) >= known) producers.replay(buffer, at)
-        return true
+      // In use: what runs in the background must not unload it meanwhile.
+      await segment.use(async () => {
+        const from = known <= segment.baseOffset ? 0 : segment.positionBefore(known)
+        const options = { checkCrc: false, firstOffset: segment.baseOffset }
+        await walkBatches(segment.file, from, segment.size, options, (buffer, at) => {
+          if (batches.baseOffset(buffer, at) >= end) return false
+          if (batches.lastOffset(buffer, at) >= known) producers.replay(buffer, at)
+          return true
+        })
       })
       if (segment !== segments.at(-1)) await segment.unload()
     }
