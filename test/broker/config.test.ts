@@ -83,6 +83,7 @@ describe('broker settings', () => {
     )
     assert.deepEqual(ours.sort(), [
       'group.drop.on.disconnect.ms',
+      'log.dir.free.bytes.min',
       'log.scrub.bytes.per.second',
       'metrics.listener',
     ])

@@ -107,9 +107,9 @@ describe('describeTopicConfigs', () => {
 
 describe('describeBrokerConfigs', () => {
   it('has the 340 settings of Kafka and ours, and hidden ones only where they are set', () => {
-    assert.equal(describeBrokerConfigs(loadConfig()).length, 343)
+    assert.equal(describeBrokerConfigs(loadConfig()).length, 344)
     const entries = describeBrokerConfigs(fromFile('log.initial.task.delay.ms=5'))
-    assert.equal(entries.length, 344)
+    assert.equal(entries.length, 345)
     assert.equal(line(entries, 'log.initial.task.delay.ms'), '5|4|4:log.initial.task.delay.ms=5')
   })
 
