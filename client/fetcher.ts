@@ -326,7 +326,14 @@ export class Fetcher<K, V> {
   private pause(partition: AssignedPartition<K, V>): void {
     const waitMs = backoffMs(this.io, this.cluster, Math.max(1, partition.failures))
     partition.notBeforeMs = this.io.clock.monotonicMs() + waitMs
-    this.io.clock.timer(waitMs, () => this.schedule(), true)
+    this.wakeFor(partition)
+  }
+
+  /** A timer may fire a little early: then the rest is waited for, too. */
+  private wakeFor(partition: AssignedPartition<K, V>): void {
+    const leftMs = partition.notBeforeMs - this.io.clock.monotonicMs()
+    if (leftMs <= 0) this.schedule()
+    else this.io.clock.timer(Math.ceil(leftMs), () => this.wakeFor(partition), true)
   }
 
   /** Whether it makes sense to go on; if not the application is told. */
