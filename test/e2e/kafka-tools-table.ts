@@ -8,6 +8,7 @@ import {
   API_VERSIONS,
   BROKER_DEFAULTS,
   CREATED_AT_ONCE,
+  DELETED_NEWEST,
   type Difference,
   FEATURES,
   NO_KEY,
@@ -36,7 +37,7 @@ const command = (
 
 const topics = (line: string, more = {}): Command => command('topics', line, more)
 const configs = (line: string, more = {}): Command => command('configs', line, more)
-const offsets = (line: string): Command => command('get-offsets', line)
+const offsets = (line: string, more = {}): Command => command('get-offsets', line, more)
 const produce = (line: string, stdin: string, more = {}): Command =>
   command('console-producer', line, { stdin, ...more })
 const consume = (line: string, more = {}): Command => command('console-consumer', line, more)
@@ -258,7 +259,7 @@ const DELETE_RECORDS = [
   deleteRecords(upTo('lines', 0, -1)),
   deleteRecords('{"version": 1}'),
   offsets('--topic lines --time earliest'),
-  offsets('--topic lines --time max-timestamp'),
+  offsets('--topic lines --time max-timestamp', { differs: DELETED_NEWEST }),
   offsets('--topic lines --time 0'),
 ]
 
