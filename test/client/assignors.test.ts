@@ -1,4 +1,4 @@
-/** Who gets what: the results of Kafka's range and round-robin assignors, from the examples of their own tests. */
+/** Who gets what by range and round-robin: worked examples of the rules that Kafka documents, and properties. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
