@@ -8,7 +8,7 @@ import type { GroupAdmin } from '../client/group-admin.ts'
 import type { CliContext, Terminal } from './context.ts'
 import { UsageError } from './failure.ts'
 import type { ResetOptions } from './group-reset.ts'
-import { collect, duration, instant, integer, positiveInteger } from './options.ts'
+import { clusterCommand, collect, duration, instant, integer, positiveInteger } from './options.ts'
 
 interface ClusterOptions {
   readonly bootstrap: string
@@ -27,20 +27,11 @@ interface Tools {
   readonly terminal: Terminal
 }
 
-const DEFAULT_BOOTSTRAP = 'localhost:9092'
-const DEFAULT_TIMEOUT_MS = 30_000
 const DEFAULT_WATCH_MS = 2000
 
 export function registerGroup(program: Command, context: CliContext): void {
   const group = program.command('group').description('look at, reset and delete consumer groups')
-  const command = (usage: string, description: string) =>
-    group
-      .command(usage)
-      .description(description)
-      .option('--bootstrap <host:port,…>', 'brokers to ask first', DEFAULT_BOOTSTRAP)
-      .option('--timeout <ms>', 'give up after this time', positiveInteger, DEFAULT_TIMEOUT_MS)
-      .option('--json', 'print JSON')
-      .option('--verbose', 'show where an error comes from')
+  const command = (usage: string, description: string) => clusterCommand(group, usage, description)
   const watched = (usage: string, description: string) =>
     command(usage, description).option('--watch [ms]', 'show it again and again', positiveInteger)
   watched('list', 'list all groups').action((options: WatchOptions) =>

@@ -1,5 +1,19 @@
-/** Reading the values of options; commander shows what is thrown here next to the option's name. */
-import { InvalidArgumentError } from 'commander'
+/** Options that many commands have, and reading the values of options; commander shows what is thrown here next to the option's name. */
+import { type Command, InvalidArgumentError } from 'commander'
+
+const DEFAULT_BOOTSTRAP = 'localhost:9092'
+const DEFAULT_TIMEOUT_MS = 30_000
+
+/** A command below `parent` that talks to a cluster, with the options that all of these have. */
+export function clusterCommand(parent: Command, usage: string, description: string): Command {
+  return parent
+    .command(usage)
+    .description(description)
+    .option('--bootstrap <host:port,…>', 'brokers to ask first', DEFAULT_BOOTSTRAP)
+    .option('--timeout <ms>', 'give up after this time', positiveInteger, DEFAULT_TIMEOUT_MS)
+    .option('--json', 'print JSON')
+    .option('--verbose', 'show where an error comes from')
+}
 
 export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value]

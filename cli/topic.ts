@@ -6,7 +6,7 @@ import type { Command } from 'commander'
 import type { Admin, ConfigChange } from '../client/admin.ts'
 import type { CliContext, Terminal } from './context.ts'
 import { UsageError } from './failure.ts'
-import { collect, positiveInteger, setting } from './options.ts'
+import { clusterCommand, collect, positiveInteger, setting } from './options.ts'
 
 interface ClusterOptions {
   readonly bootstrap: string
@@ -47,19 +47,9 @@ interface Failure extends Error {
   readonly succeeded?: readonly unknown[]
 }
 
-const DEFAULT_BOOTSTRAP = 'localhost:9092'
-const DEFAULT_TIMEOUT_MS = 30_000
-
 export function registerTopic(program: Command, context: CliContext): void {
   const topic = program.command('topic').description('create, look at, change and delete topics')
-  const command = (usage: string, description: string) =>
-    topic
-      .command(usage)
-      .description(description)
-      .option('--bootstrap <host:port,…>', 'brokers to ask first', DEFAULT_BOOTSTRAP)
-      .option('--timeout <ms>', 'give up after this time', positiveInteger, DEFAULT_TIMEOUT_MS)
-      .option('--json', 'print JSON')
-      .option('--verbose', 'show where an error comes from')
+  const command = (usage: string, description: string) => clusterCommand(topic, usage, description)
   registerCreate(command('create <name...>', 'create topics'), context)
   command('list', 'list all topics').action((options: ClusterOptions) =>
     withAdmin(context, options, admin => list(admin, options, context.terminal)),
