@@ -250,7 +250,13 @@ class World {
 
   private check(): void {
     const { group } = this
-    assert.ok(group.members.size <= SETTINGS.groupMaxSize + 1)
+    // Members who died still count as members while a rebalance waits for them; their places are given to others
+    // (Kafka's acceptJoiningMember). So the limit is on who has joined, and on everybody once it is over.
+    const joined = [...group.members.all()].filter(({ joining }) => joining !== null)
+    assert.ok(joined.length <= SETTINGS.groupMaxSize)
+    if (group.state !== 'PreparingRebalance') {
+      assert.ok(group.members.size <= SETTINGS.groupMaxSize, `${group.members.size} members`)
+    }
     if (group.generation < this.highest) assert.fail('generations only grow')
     this.highest = group.generation
     if (group.state !== 'PreparingRebalance') {
