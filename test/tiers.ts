@@ -23,6 +23,8 @@ export interface Tier {
   readonly records: number
   /** How often each kill variant ends the broker with SIGKILL. */
   readonly kills: number
+  /** How often the broker is killed while retention, compaction and DeleteRecords are at work. */
+  readonly storageKills: number
   /** Minutes of steady load. */
   readonly minutes: number
 }
@@ -38,6 +40,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     tcpFrames: 2_000,
     records: 500,
     kills: 1,
+    storageKills: 1,
     minutes: 0.05,
   },
   tidy: {
@@ -50,6 +53,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     tcpFrames: 100,
     records: 100,
     kills: 1,
+    storageKills: 1,
     minutes: 0.05,
   },
   e2e: {
@@ -62,6 +66,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     tcpFrames: 50_000,
     records: 5_000,
     kills: 5,
+    storageKills: 5,
     minutes: 0.25,
   },
   soak: {
@@ -74,6 +79,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     tcpFrames: 100_000,
     records: 100_000,
     kills: 30,
+    storageKills: 50,
     minutes: 10,
   },
 }
