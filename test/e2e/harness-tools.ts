@@ -5,8 +5,9 @@
  * next call starts another.
  */
 
+import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { adopt, type Finished, KAFKA, runWell, temporaryDirectory } from './harness.ts'
@@ -99,14 +100,46 @@ export class ToolJvm {
   }
 }
 
-/** What kcat reads of one partition, from the start to the end of the log or `limit` records, in its format string. */
+/**
+ * What kcat reads of one partition, from the start to the end of the log or `limit` records, in its format string.
+ * Without `isolation` it is librdkafka's default: read_committed.
+ */
 export function kcatRead(
-  from: { bootstrap: string; topic: string; partition: number; limit?: number },
+  from: {
+    bootstrap: string
+    topic: string
+    partition: number
+    limit?: number
+    isolation?: 'read_committed' | 'read_uncommitted'
+  },
   format: string,
 ): Promise<Buffer> {
-  const { bootstrap, topic, partition, limit = Number.POSITIVE_INFINITY } = from
+  const { bootstrap, topic, partition, isolation, limit = Number.POSITIVE_INFINITY } = from
   const where = ['-b', bootstrap, '-t', topic, '-p', String(partition)]
   const args = ['-C', '-q', '-e', '-o', 'beginning', '-f', format, ...where]
   if (Number.isFinite(limit)) args.push('-c', String(limit))
+  if (isolation !== undefined) args.push('-X', `isolation.level=${isolation}`)
   return runWell('kcat', args, { timeoutMs: 120_000 })
+}
+
+/**
+ * Has Kafka's dump tool read the files of a partition's directory (batches with their records, both indexes, producer
+ * snapshots) and fails if it complains; answers what it printed with `--deep-iteration`.
+ */
+export async function dumpWell(jvm: ToolJvm, directory: string): Promise<string> {
+  const names = readdirSync(directory).filter(name =>
+    /^\d{20}\.(log|index|timeindex|txnindex|snapshot)$/.test(name),
+  )
+  const files = names.map(name => join(directory, name)).join(',')
+  const reports: string[] = []
+  for (const flag of ['--deep-iteration', '--index-sanity-check', '--verify-index-only']) {
+    const report = (await jvm.runWell('dump-log', ['--files', files, flag])).toString()
+    assert.doesNotMatch(
+      report,
+      /isvalid: false|mismatch|non-consecutive|out of order|corrupt|exception/i,
+    )
+    assert.doesNotMatch(report, /Found (timestamp|index)|truncated|less than/i)
+    reports.push(report)
+  }
+  return reports[0]!
 }

@@ -21,6 +21,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
+import { RawClient } from '../broker/raw-client.ts'
 import { chooseSeed, seededRandom, tier } from '../tiers.ts'
 import {
   adopt,
@@ -114,6 +115,9 @@ class Load {
   readonly models = new Map(TOPICS.map(({ name }) => [name, new Model()]))
   requests = 0
   givenUp = 0
+  deletions = 0
+  readonly refused: string[] = []
+  private readonly port: number
   private readonly kafka: Kafka
   private readonly random: () => number
   private readonly writing: Promise<void>
@@ -125,10 +129,16 @@ class Load {
   private busy = 0
   private whenIdle: (() => void) | null = null
 
-  constructor(bootstrap: string, random: () => number) {
+  constructor(port: number, random: () => number) {
+    this.port = port
     const retry = { retries: 60, initialRetryTime: 30, maxRetryTime: 200 }
     const limits = { connectionTimeout: 1000, requestTimeout: 10_000 }
-    this.kafka = new Kafka({ brokers: [bootstrap], retry, ...limits, logLevel: logLevel.NOTHING })
+    this.kafka = new Kafka({
+      brokers: [`127.0.0.1:${port}`],
+      retry,
+      ...limits,
+      logLevel: logLevel.NOTHING,
+    })
     this.random = random
     this.writing = this.write()
     this.deleting = this.deleteRecords()
@@ -225,26 +235,36 @@ class Load {
   }
 
   private async deleteRecords(): Promise<void> {
-    const admin = this.kafka.admin()
     const names = TOPICS.filter(({ isCompacted }) => !isCompacted).map(({ name }) => name)
     while (!this.isFinishing) {
-      await pause(100 + this.random() * 400)
+      await pause(300 + this.random() * 1200)
       const topic = names[Math.floor(this.random() * names.length)]!
-      const model = this.models.get(topic)!
-      const offset = Math.max(model.deleteAsked, Math.floor(model.end - this.random() * 1000))
       try {
-        await this.step(async () => {
-          model.deleteAsked = Math.max(model.deleteAsked, offset)
-          await admin.connect()
-          const partitions = [{ partition: 0, offset: String(offset) }]
-          await admin.deleteTopicRecords({ topic, partitions })
-          model.deletedTo = Math.max(model.deletedTo, offset)
-        })
+        await this.step(() => this.deleteBelow(topic))
       } catch {
-        // The broker died; it may be deleted or not.
+        // The broker died; they may be deleted or not.
       }
     }
-    await admin.disconnect().catch(() => undefined)
+  }
+
+  /** Up to somewhere among those that retention would leave, or below. */
+  private async deleteBelow(topic: string): Promise<void> {
+    const model = this.models.get(topic)!
+    const offset = Math.max(model.deletedTo, Math.floor(model.end - this.random() * 3000))
+    model.deleteAsked = Math.max(model.deleteAsked, offset)
+    const client = await RawClient.connect(this.port)
+    try {
+      const partitions = [{ partitionIndex: 0, offset }]
+      const topics = [{ name: topic, partitions }]
+      const answer = await client.call('DeleteRecords', 2, { topics, timeoutMs: 10_000 })
+      const { errorCode, lowWatermark } = answer.topics[0]!.partitions[0]!
+      if (errorCode !== 0 || lowWatermark < offset)
+        this.refused.push(`${topic} ${offset}: ${errorCode}`)
+    } finally {
+      await client.close()
+    }
+    model.deletedTo = Math.max(model.deletedTo, offset)
+    this.deletions += 1
   }
 }
 
@@ -379,7 +399,7 @@ test('kill -9 under retention, compaction and DeleteRecords loses nothing acknow
   const options = { dataDir, port: await freePort(), overrides }
   let server = await startOttla(options)
   await createTopics(server.bootstrap)
-  const load = new Load(server.bootstrap, seededRandom(seed + 1))
+  const load = new Load(server.port, seededRandom(seed + 1))
   let restartMs = 0
   let found = new Map<string, Read[]>()
   try {
@@ -413,8 +433,10 @@ test('kill -9 under retention, compaction and DeleteRecords loses nothing acknow
     )
     return `${name} ${left.length} of ${acknowledged.size}`
   })
-  t.diagnostic(
-    `${tier.storageKills} kills, ${load.requests} requests, ${load.givenUp} without an answer; left: ${counts.join(', ')}`,
-  )
+  const { requests, givenUp, deletions, refused } = load
+  assert.deepEqual(refused, [], 'DeleteRecords was refused')
+  assert.ok(deletions > 0, 'no DeleteRecords was answered')
+  const done = `${requests} requests, ${givenUp} of them without an answer, ${deletions} deletions`
+  t.diagnostic(`${tier.storageKills} kills, ${done}; left: ${counts.join(', ')}`)
   t.diagnostic(`slowest restart ${restartMs.toFixed(0)} ms`)
 })
