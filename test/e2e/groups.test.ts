@@ -26,6 +26,7 @@ import {
   startOttla,
   subjectIsKafka,
   temporaryDirectory,
+  until,
 } from './harness.ts'
 
 const noKcat = missing('kcat')
@@ -64,14 +65,6 @@ async function fill(topic: string, count = RECORDS): Promise<void> {
   const messages = Array.from({ length: count }, (_, i) => ({ key: String(i), value: String(i) }))
   await producer.send({ topic, messages })
   await producer.disconnect()
-}
-
-/** Waits until `isDone`; fails with `what` after a minute. */
-async function until(isDone: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = performance.now() + 60_000; !(await isDone()); ) {
-    if (performance.now() > deadline) assert.fail(`in a minute not: ${what}`)
-    await pause(50)
-  }
 }
 
 const numbers = (values: Iterable<string>) => [...values].map(Number).sort((a, b) => a - b)

@@ -93,6 +93,20 @@ export function pause(milliseconds: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, milliseconds))
 }
 
+/** Waits until `isDone`; fails with `what`, and what `more` says, after a minute or `timeoutMs`. */
+export async function until(
+  isDone: () => boolean | Promise<boolean>,
+  what: string,
+  { timeoutMs = 60_000, more = () => '' }: { timeoutMs?: number; more?: () => string } = {},
+): Promise<void> {
+  for (const deadline = performance.now() + timeoutMs; !(await isDone()); ) {
+    if (performance.now() > deadline) {
+      throw new Error(`in ${timeoutMs / 1000} s not: ${what}\n${more()}`)
+    }
+    await pause(50)
+  }
+}
+
 function accepts(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1')
