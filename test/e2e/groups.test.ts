@@ -3,11 +3,8 @@
  * after the broker's death where they were.
  */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { type Consumer, Kafka, logLevel } from 'kafkajs'
 import { Cluster } from '../../client/cluster.ts'
@@ -16,7 +13,6 @@ import { errorName } from '../../protocol/errors.ts'
 import { systemIo } from '../../protocol/system-io.ts'
 import { chooseSeed, seededRandom, tier } from '../tiers.ts'
 import {
-  adopt,
   freePort,
   KAFKA,
   missing,
@@ -114,76 +110,26 @@ test('kcat -G: reads all, and goes on where it was', { skip: noKcat }, async () 
   assert.deepEqual(await read(), [])
 })
 
-/** Kafka's verifiable consumer: what it says, as it says it. */
-class Verifiable {
-  readonly ranges: { partition: number; minOffset: number; maxOffset: number }[] = []
-  readonly child: ChildProcess
-  assigned = 0
-
-  constructor(topic: string, group: string, protocol = 'classic') {
-    const where = ['--bootstrap-server', server.bootstrap, '--topic', topic, '--group-id', group]
-    // With the consumer protocol the session timeout is the broker's.
-    const session = protocol === 'classic' ? ['--session-timeout', '6000'] : []
-    const how = ['--group-protocol', protocol, ...session, '--reset-policy', 'earliest']
-    const env = { ...process.env, HEAP: '128m' }
-    const args = ['verifiable-consumer', ...where, ...how]
-    this.child = adopt(spawn(KAFKA, args, { stdio: ['ignore', 'pipe', 'ignore'], env }))
-    createInterface({ input: this.child.stdout! }).on('line', line => this.hear(line))
-  }
-
-  private hear(line: string): void {
-    if (!line.startsWith('{')) return
-    const event = JSON.parse(line) as { name: string; partitions?: never[] }
-    if (event.name === 'partitions_assigned') this.assigned++
-    if (event.name === 'records_consumed') this.ranges.push(...(event.partitions ?? []))
-  }
-
-  async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    const gone = once(this.child, 'exit')
-    this.child.kill(signal)
-    await gone
-  }
-}
-
-for (const protocol of ['classic', 'consumer']) {
-  test(`Kafka's verifiable consumers, ${protocol}: one is killed, the other takes over and misses nothing`, {
+for (const protocol of ['classic', 'consumer'] as const) {
+  test(`Kafka's consumer-perf and console-consumer read in a group, ${protocol}`, {
     skip: noKafka,
   }, async () => {
-    const topic = `verified-${protocol}`
-    const group = `verifiers-${protocol}`
+    const topic = `measured-${protocol}`
     await fill(topic)
-    const consumers = [
-      new Verifiable(topic, group, protocol),
-      new Verifiable(topic, group, protocol),
-    ]
-    const [one, two] = consumers as [Verifiable, Verifiable]
-    await until(() => one.assigned > 0 && two.assigned > 0, 'both have partitions')
-    await one.end('SIGKILL')
-    const producer = kafkajs().producer()
-    await producer.connect()
-    await producer.send({
-      topic,
-      messages: Array.from({ length: RECORDS }, (_, i) => ({ key: String(i), value: String(i) })),
-    })
-    await producer.disconnect()
-    const covered = () => {
-      const offsets = new Set<string>()
-      for (const { partition, minOffset, maxOffset } of consumers.flatMap(one => one.ranges)) {
-        for (let at = minOffset; at <= maxOffset; at++) offsets.add(`${partition}:${at}`)
-      }
-      return offsets.size
-    }
-    await until(() => covered() === 2 * RECORDS, 'every offset of every partition')
-    await two.end('SIGTERM')
+    const where = ['--bootstrap-server', server.bootstrap, '--topic', topic]
+    const how = ['--command-property', `group.protocol=${protocol}`, '--group', `perf-${protocol}`]
+    const perf = ['consumer-perf', ...where, ...how, '--num-records', String(RECORDS)]
+    assert.match((await runWell(KAFKA, perf)).toString(), new RegExp(`, ${RECORDS}, `))
+    const property = ['--consumer-property', `group.protocol=${protocol}`]
+    const read = ['--group', `console-${protocol}`, '--from-beginning', '--max-messages']
+    const args = ['console-consumer', ...where, ...property, ...read]
+    const first = await runWell(KAFKA, [...args, '100'])
+    const rest = await runWell(KAFKA, [...args, '200'])
+    // It also says that the property's flag is deprecated.
+    const values = `${first}${rest}`.split('\n').filter(line => /^\d+$/.test(line))
+    assert.deepEqual(numbers(values), ALL)
   })
 }
-
-test("Kafka's consumer-perf reads in a group", { skip: noKafka }, async () => {
-  await fill('measured')
-  const args = ['--bootstrap-server', server.bootstrap, '--topic', 'measured', '--group', 'perf']
-  const said = await runWell(KAFKA, ['consumer-perf', ...args, '--num-records', String(RECORDS)])
-  assert.match(said.toString(), new RegExp(`, ${RECORDS}, `))
-})
 
 test("Kafka's dump tool reads what groups have kept", { skip: noKafka }, async () => {
   await fill('dumped')

@@ -10,7 +10,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { adopt, type Finished, KAFKA, runWell, temporaryDirectory } from './harness.ts'
+import { adopt, type Finished, KAFKA, runWell, type Server, temporaryDirectory } from './harness.ts'
 
 const DRIVER = join('test', 'e2e', 'ToolDriver.java')
 
@@ -98,6 +98,46 @@ export class ToolJvm {
     const reply: { exit?: number } = JSON.parse(line.value)
     return reply.exit ?? 0
   }
+}
+
+/** A broker and the tools that ask it. */
+export interface Side {
+  readonly server: Server
+  readonly tools: ToolJvm
+}
+
+/** Replaces what may differ between two right answers; all else is compared letter by letter. */
+export function normalise(text: string, { server }: Side, blank: RegExp | undefined): string {
+  const plain = text
+    .replaceAll(server.dataDir, '<dir>')
+    .replaceAll(String(server.port + 1), '<controller-port>')
+    .replaceAll(String(server.port), '<port>')
+    .replace(/^\d\d:\d\d:\d\d\.\d{3} /gm, '')
+    .replace(/(TopicId: |Topic id: |topic id |Cluster ID: )[\w-]{22}/g, '$1<id>')
+    .replace(/\b1[6-9]\d{11}\b/g, '<ms>')
+    .replace(/^\tat .*\n|^\t\.\.\. \d+ more\n/gm, '')
+    .replace(/^(?:\s*\n)+/gm, '')
+    .replace(/clientId=adminclient-\d+/g, 'clientId=adminclient-<n>')
+    .replace(/correlation id \d+/g, 'correlation id <n>')
+    // Partitions of a directory, in the order of a hash table.
+    .replace(/(?<="partitions":\[).*?(?=\])/g, list =>
+      list
+        .split(/(?<=\}),/)
+        .sort()
+        .join(),
+    )
+  return blank === undefined ? plain : plain.replace(blank, '<blank>')
+}
+
+/** The lines that differ, with their neighbours: what a person needs to see first. */
+export function difference(kafka: string, ottla: string): string {
+  const [left, right] = [kafka.split('\n'), ottla.split('\n')]
+  const only = (lines: string[], other: string[], mark: string): string[] =>
+    lines.filter(line => !other.includes(line)).map(line => `${mark} ${line}`)
+  const lines = [...only(left, right, 'kafka:'), ...only(right, left, 'ottla:')]
+  if (lines.length > 0) return lines.join('\n')
+  const first = left.findIndex((line, i) => line !== right[i])
+  return `the same lines, but in place of line ${first} (${left[first]}) stands: ${right[first]}`
 }
 
 /**

@@ -10,7 +10,6 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import type { Server } from './harness.ts'
 import {
   missing,
   pause,
@@ -19,13 +18,8 @@ import {
   subjectIsKafka,
   temporaryDirectory,
 } from './harness.ts'
-import { ToolJvm } from './harness-tools.ts'
+import { difference, normalise, type Side, ToolJvm } from './harness-tools.ts'
 import { COMMANDS, type Command } from './kafka-tools-table.ts'
-
-interface Side {
-  readonly server: Server
-  readonly tools: ToolJvm
-}
 
 const files = temporaryDirectory('files')
 
@@ -39,28 +33,8 @@ function argumentsFor(command: Command, bootstrap: string): string[] {
   return command.tool === 'cluster' ? [...args, ...where] : [...where, ...args]
 }
 
-/** Replaces what may differ between two right answers; all else is compared letter by letter. */
-function normalise(text: string, { server }: Side, blank: RegExp | undefined): string {
-  const plain = text
-    .replaceAll(server.dataDir, '<dir>')
-    .replaceAll(files, '<files>')
-    .replaceAll(String(server.port + 1), '<controller-port>')
-    .replaceAll(String(server.port), '<port>')
-    .replace(/^\d\d:\d\d:\d\d\.\d{3} /gm, '')
-    .replace(/(TopicId: |Topic id: |topic id |Cluster ID: )[\w-]{22}/g, '$1<id>')
-    .replace(/\b1[6-9]\d{11}\b/g, '<ms>')
-    .replace(/^\tat .*\n|^\t\.\.\. \d+ more\n/gm, '')
-    .replace(/^(?:\s*\n)+/gm, '')
-    .replace(/clientId=adminclient-\d+/g, 'clientId=adminclient-<n>')
-    .replace(/correlation id \d+/g, 'correlation id <n>')
-    // Partitions of a directory, in the order of a hash table.
-    .replace(/(?<="partitions":\[).*?(?=\])/g, list =>
-      list
-        .split(/(?<=\}),/)
-        .sort()
-        .join(),
-    )
-  return blank === undefined ? plain : plain.replace(blank, '<blank>')
+function normalised(text: string, side: Side, command: Command): string {
+  return normalise(text.replaceAll(files, '<files>'), side, command.blank)
 }
 
 async function answer(side: Side, command: Command): Promise<string> {
@@ -70,20 +44,9 @@ async function answer(side: Side, command: Command): Promise<string> {
     ...stdin,
     timeoutMs: 45_000,
   })
-  const said = normalise(stdout.toString(), side, command.blank)
-  const complained = normalise(stderr, side, command.blank)
+  const said = normalised(stdout.toString(), side, command)
+  const complained = normalised(stderr, side, command)
   return `exit ${code}\n--- stdout\n${said}\n--- stderr\n${complained}`
-}
-
-/** The lines that differ, with their neighbours: what a person needs to see first. */
-function difference(kafka: string, ottla: string): string {
-  const [left, right] = [kafka.split('\n'), ottla.split('\n')]
-  const only = (lines: string[], other: string[], mark: string): string[] =>
-    lines.filter(line => !other.includes(line)).map(line => `${mark} ${line}`)
-  const lines = [...only(left, right, 'kafka:'), ...only(right, left, 'ottla:')]
-  if (lines.length > 0) return lines.join('\n')
-  const first = left.findIndex((line, i) => line !== right[i])
-  return `the same lines, but in place of line ${first} (${left[first]}) stands: ${right[first]}`
 }
 
 /** Commands that change nothing, so that Kafka may be asked again. */

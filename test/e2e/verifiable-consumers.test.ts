@@ -1,0 +1,139 @@
+/**
+ * Two to five of Kafka's verifiable consumers in one group, killed and restarted at random while records are written, with
+ * each way of dividing partitions: what they say of themselves has no fault (consumer-stories.ts has the rules).
+ */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Kafka, logLevel } from 'kafkajs'
+import { chooseSeed, seededRandom, tier } from '../tiers.ts'
+import { faultsOf, unread } from './consumer-stories.ts'
+import { missing, pause, type Server, startOttla, subjectIsKafka, until } from './harness.ts'
+import { VerifiableConsumer } from './verifiable-consumer.ts'
+
+const PARTITIONS = 6
+const [FEWEST, MOST] = [2, 5]
+/** A member that lives is never late by so much, however busy the machine. */
+const SESSION_MS = '10000'
+
+let server: Server
+
+before(async () => {
+  server = await startOttla({
+    overrides: {
+      'group.consumer.min.session.timeout.ms': SESSION_MS,
+      'group.consumer.session.timeout.ms': SESSION_MS,
+      'group.consumer.min.heartbeat.interval.ms': '500',
+      'group.consumer.heartbeat.interval.ms': '500',
+    },
+  })
+})
+
+after(async () => {
+  await server.stop()
+})
+
+/** Writes numbered records to all partitions until it is told to stop. */
+class Load {
+  private isOver = false
+  private readonly running: Promise<void>
+  private readonly kafka: Kafka
+  private readonly topic: string
+
+  constructor(kafka: Kafka, topic: string) {
+    this.kafka = kafka
+    this.topic = topic
+    this.running = this.run()
+  }
+
+  private async run(): Promise<void> {
+    const producer = this.kafka.producer()
+    await producer.connect()
+    for (let i = 0; !this.isOver; i++) {
+      const messages = Array.from({ length: 20 }, (_, n) => ({ key: `${i}-${n}`, value: `${i}` }))
+      await producer.send({ topic: this.topic, messages })
+      await pause(50)
+    }
+    await producer.disconnect()
+  }
+
+  stop(): Promise<void> {
+    this.isOver = true
+    return this.running
+  }
+}
+
+const COOPERATIVE = 'org.apache.kafka.clients.consumer.CooperativeStickyAssignor'
+const WAYS = {
+  'classic, range': { protocol: 'classic' },
+  'classic, cooperative-sticky': {
+    protocol: 'classic',
+    more: ['--assignment-strategy', COOPERATIVE],
+  },
+  consumer: { protocol: 'consumer' },
+} as const
+
+for (const [way, options] of Object.entries(WAYS)) {
+  test(`verifiable consumers killed at random lose nothing and share nothing: ${way}`, {
+    skip: missing('kafka'),
+  }, async t => {
+    const seed = chooseSeed()
+    t.diagnostic(`seed ${seed}, ${tier.kills} deaths`)
+    const random = seededRandom(seed)
+    const topic = way.replace(', ', '-')
+    const kafka = new Kafka({ brokers: [server.bootstrap], logLevel: logLevel.NOTHING })
+    const admin = kafka.admin()
+    await admin.connect()
+    await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS }] })
+    const ends = async (): Promise<number[]> => {
+      const asked = admin.fetchTopicOffsets(topic)
+      // Kafka's new topics have no leaders for a moment.
+      const offsets = subjectIsKafka ? await asked.catch(() => null) : await asked
+      if (offsets === null) return pause(100).then(ends)
+      return offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high))
+    }
+    const all: VerifiableConsumer[] = []
+    const alive: VerifiableConsumer[] = []
+    const start = () => {
+      const { bootstrap } = server
+      const consumer = new VerifiableConsumer({
+        bootstrap,
+        topic,
+        group: `of-${topic}`,
+        ...options,
+      })
+      all.push(consumer)
+      alive.push(consumer)
+    }
+    const isRead = (upTo: readonly number[]) => () => unread(all, upTo).length === 0
+    const load = new Load(kafka, topic)
+    try {
+      for (let i = 0; i < FEWEST; i++) start()
+      for (let deaths = 0; deaths < tier.kills; ) {
+        // Mostly when the group is at work again, sometimes in the middle of a rebalance.
+        if (random() < 0.7) await until(isRead(await ends()), 'what is written is read')
+        await pause(random() * 1500)
+        if (alive.length === FEWEST || (alive.length < MOST && random() < 0.5)) start()
+        else {
+          deaths++
+          const [victim] = alive.splice(Math.floor(random() * alive.length), 1)
+          await victim!.end(random() < 0.7 ? 'SIGKILL' : 'SIGTERM')
+        }
+      }
+      await load.stop()
+      const upTo = await ends()
+      await until(isRead(upTo), 'all is read')
+      await until(() => {
+        const held = alive.map(consumer => consumer.held)
+        return held.every(count => count > 0) && held.reduce((a, b) => a + b) === PARTITIONS
+      }, 'all partitions are shared by all who live')
+      while (alive.length > 0) await alive.pop()!.end('SIGTERM')
+      assert.deepEqual(faultsOf(all, upTo), [])
+      const records = upTo.reduce((sum, end) => sum + end)
+      t.diagnostic(`${all.length} consumers, ${records} records`)
+    } finally {
+      await load.stop()
+      for (const consumer of all) await consumer.end('SIGKILL')
+      await admin.disconnect()
+    }
+  })
+}
