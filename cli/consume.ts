@@ -1,49 +1,56 @@
 /**
- * `ottla consume`: prints the records of a topic, from a place on, as they come. It ends after `-n` records, or with
- * `--no-follow` at what was the end when it began.
+ * `ottla consume`: prints the records of a topic as they come, from a place on, or as a member of a group. It ends after `-n`
+ * records, at `--to`, or with `--no-follow` at what was the end when it began.
  */
 import type { Command } from 'commander'
 import type { Admin } from '../client/admin.ts'
+import type { Client } from '../client/client.ts'
 import type { Consumer, Place } from '../client/consumer.ts'
-import type { ConsumerRecord } from '../client/fetched-records.ts'
-import type { CliContext } from './context.ts'
+import { FORMAT_HELP, formatter, jsonLine, type Read } from './consume-format.ts'
+import type { CliContext, Terminal } from './context.ts'
 import { UsageError } from './failure.ts'
-import { positiveInteger, setting, wholeNumber } from './options.ts'
+import {
+  type ClusterOptions,
+  clientOptions,
+  clusterCommand,
+  duration,
+  type HeaderPattern,
+  pattern,
+  positiveInteger,
+  wholeNumber,
+} from './options.ts'
+import { Progress } from './progress.ts'
 
-interface ConsumeOptions {
-  readonly bootstrap: string
-  readonly from: string
+interface ConsumeOptions extends ClusterOptions {
+  readonly from?: string
+  readonly to?: string
   readonly partition?: number
+  readonly group?: string
   readonly number?: number
   readonly follow: boolean
   readonly format: string
-  readonly json?: boolean
-  readonly header?: Readonly<Record<string, string>>
+  readonly header?: readonly HeaderPattern[]
   readonly isolation: string
 }
 
-type Read = ConsumerRecord<Buffer, Buffer>
-
-const FORMAT_HELP = '%k key, %v value, %o offset, %p partition, %t topic, %T time, %h headers'
+/** A broker may wait for records for half a second before it answers; anything near that is no time-out. */
+const LEAST_REQUEST_MS = 2_000
 
 export function registerConsume(program: Command, context: CliContext): void {
-  program
-    .command('consume <topic>')
-    .description('print records of a topic')
-    .option('--bootstrap <host:port,…>', 'brokers to ask first', 'localhost:9092')
+  const json = 'print each record as a line of JSON'
+  clusterCommand(program, 'consume <topic>', 'print records of a topic', json)
     .option(
       '--from <place>',
-      'earliest, latest, an offset, or a time (2026-01-31T12:00Z)',
-      'latest',
+      'earliest, latest (default), an offset, a time (2026-01-31T12:00Z), or so long ago (90s, 15m, 6h, 2d)',
     )
+    .option('--to <place>', 'end before this offset, time, or so long ago')
     .option('--partition <number>', 'only this one', wholeNumber)
+    .option('--group <name>', 'share the partitions with its members, and commit what was printed')
     .option('-n, --number <count>', 'end after so many records', positiveInteger)
     .option('--no-follow', 'end at what is the end now')
     .option('--format <text>', FORMAT_HELP, '%v\\n')
-    .option('--json', 'print each record as a line of JSON')
-    .option('--header <key=value>', 'only records with this header; may be repeated', setting)
+    .option('--header <key[=value]>', 'only records with this header; may be repeated', pattern)
     .option('--isolation <level>', 'read_uncommitted or read_committed', 'read_uncommitted')
-    .option('--verbose', 'show where an error comes from')
     .action((topic: string, options: ConsumeOptions) => consume(topic, options, context))
 }
 
@@ -52,32 +59,74 @@ async function consume(
   options: ConsumeOptions,
   { terminal, openClient }: CliContext,
 ): Promise<void> {
-  const offset = placeOf(options.from)
-  const client = await openClient({ bootstrap: options.bootstrap })
-  const admin = client.admin()
-  const consumer = client.consumer({
-    isolation: options.isolation as 'read_committed' | 'read_uncommitted',
+  const nowMs = Date.now()
+  const from = options.from === undefined ? 'latest' : placeOf(options.from, '--from', nowMs)
+  const to = options.to === undefined ? null : endOf(options.to, nowMs)
+  checkGroup(options, from)
+  const connecting = clientOptions(options)
+  const client = await openClient({
+    ...connecting,
+    requestTimeoutMs: Math.max(options.timeout, LEAST_REQUEST_MS),
   })
+  const consumer = consumerOf(client, options, from)
+  const admin = client.admin()
   try {
-    const ends = await endsOf(admin, topic, options.partition)
-    const partitions = [...ends.keys()]
-    consumer.assign(partitions.map(partition => ({ topic, partition, offset })))
-    const print = options.json ? jsonLine : formatter(options.format)
-    const isWanted = headerFilter(options.header ?? {})
-    let left = options.number ?? Number.POSITIVE_INFINITY
-    const isOver = options.follow ? () => false : () => atEnds(consumer, topic, ends)
+    const ends = await endsOf(admin, topic, options, to)
+    if (options.group === undefined) {
+      consumer.assign([...ends.keys()].map(partition => ({ topic, partition, offset: from })))
+    } else consumer.subscribe(topic)
+    admin.close()
+    await print(consumer, topic, ends, options, terminal)
+  } finally {
+    admin.close()
+    await consumer.close()
+  }
+}
+
+function checkGroup({ group, partition }: ConsumeOptions, from: Place): void {
+  if (group === undefined) return
+  if (partition !== undefined) {
+    throw new UsageError('--partition does not go with --group: the group shares them out.')
+  }
+  if (from !== 'earliest' && from !== 'latest') {
+    const advice = `'ottla group reset ${group}' moves the group to another place`
+    throw new UsageError(`--from with --group is earliest or latest, where it has none: ${advice}.`)
+  }
+}
+
+function consumerOf(client: Client, options: ConsumeOptions, from: Place): Consumer {
+  const isolation = options.isolation as 'read_committed' | 'read_uncommitted'
+  if (options.group === undefined) return client.consumer({ isolation })
+  const autoOffsetReset = from as 'earliest' | 'latest'
+  return client.consumer({ isolation, groupId: options.group, autoOffsetReset })
+}
+
+async function print(
+  consumer: Consumer,
+  topic: string,
+  ends: ReadonlyMap<number, number>,
+  options: ConsumeOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const text = options.json === true ? jsonLine : formatter(options.format)
+  const isWanted = headerFilter(options.header ?? [])
+  const progress = new Progress(terminal)
+  const interrupted = terminal.interrupted?.()
+  let [left, read] = [options.number ?? Number.POSITIVE_INFINITY, 0]
+  try {
     for (;;) {
-      const record = await nextUnless(consumer, isOver)
+      const record = await nextUnless(consumer, interrupted, () => atEnds(consumer, topic, ends))
       if (record === null) return
-      if (record !== 'look again' && isWanted(record)) {
-        terminal.out(print(record))
-        await terminal.drained?.()
-        if (--left === 0) return
-      }
+      if (record === 'look again') continue
+      read++
+      progress.step(() => `${read.toLocaleString('en-US')} records read`)
+      if (record.offset >= ends.get(record.partition)! || !isWanted(record)) continue
+      terminal.out(text(record))
+      await terminal.drained?.()
+      if (--left === 0) return
     }
   } finally {
-    admin.cluster.close()
-    await consumer.close()
+    progress.end()
   }
 }
 
@@ -86,9 +135,10 @@ const LOOK_AGAIN_MS = 100
 
 async function nextUnless(
   consumer: Consumer,
+  interrupted: AbortSignal | undefined,
   isOver: () => boolean,
 ): Promise<Read | 'look again' | null> {
-  if (isOver()) return null
+  if (interrupted?.aborted === true || isOver()) return null
   const look = AbortSignal.timeout(LOOK_AGAIN_MS)
   try {
     return await consumer.next({ signal: look })
@@ -98,11 +148,12 @@ async function nextUnless(
   }
 }
 
-/** The end of each partition that is to be read. */
+/** Where each partition that is to be read ends for us; infinite where it is followed. */
 async function endsOf(
   admin: Admin,
   topic: string,
-  only: number | undefined,
+  { partition: only, follow }: ConsumeOptions,
+  to: End | null,
 ): Promise<Map<number, number>> {
   const [described] = await admin.describeTopics([topic])
   const partitions = described!.partitions
@@ -112,74 +163,65 @@ async function endsOf(
     const last = described!.partitions.length - 1
     throw new UsageError(`topic '${topic}' has no partition ${only}, only 0 to ${last}.`)
   }
-  const answers = await admin.listOffsets(
-    partitions.map(partition => ({ topic, partition, at: 'latest' as const })),
+  const timestampMs = to !== null && 'timestampMs' in to ? to.timestampMs : null
+  const limit = to !== null && 'offset' in to ? to.offset : Number.POSITIVE_INFINITY
+  if (follow && timestampMs === null) return new Map(partitions.map(index => [index, limit]))
+  const latest = await offsetsAt(admin, topic, partitions, 'latest')
+  const ends = timestampMs === null ? [] : await offsetsAt(admin, topic, partitions, timestampMs)
+  return new Map(
+    partitions.map((index, i) => {
+      const end = ends[i] ?? -1
+      // Nothing is as young as that: all there is counts.
+      return [index, Math.min(limit, end < 0 ? latest[i]! : end)]
+    }),
   )
+}
+
+async function offsetsAt(
+  admin: Admin,
+  topic: string,
+  partitions: readonly number[],
+  at: 'latest' | number,
+): Promise<number[]> {
+  const answers = await admin.listOffsets(partitions.map(partition => ({ topic, partition, at })))
   const failed = answers.find(({ error }) => error !== null)
   if (failed !== undefined) throw failed.error
-  return new Map(answers.map(({ partition, offset }) => [partition, offset]))
+  return answers.map(({ offset }) => offset)
 }
 
 function atEnds(consumer: Consumer, topic: string, ends: ReadonlyMap<number, number>): boolean {
-  for (const [partition, end] of ends) {
+  const { assignment } = consumer
+  // A member of a group has nothing before it is given its share.
+  if (assignment.length === 0) return false
+  return assignment.every(({ partition }) => {
     const position = consumer.position(topic, partition)
-    if (position === null || position < end) return false
-  }
-  return true
+    return position !== null && position >= (ends.get(partition) ?? Number.POSITIVE_INFINITY)
+  })
 }
 
-function placeOf(text: string): Place {
+function placeOf(text: string, option: string, nowMs: number): Place {
   if (text === 'earliest' || text === 'latest') return text
   if (/^\d{1,15}$/.test(text)) return Number(text)
+  if (/^\d{1,9}(ms|s|m|h|d)$/.test(text)) return { timestampMs: nowMs - duration(text) }
   const timestampMs = Date.parse(text)
-  if (Number.isNaN(timestampMs)) {
-    throw new UsageError(`--from is '${text}', not earliest, latest, an offset or a time.`)
-  }
-  return { timestampMs }
+  if (!Number.isNaN(timestampMs)) return { timestampMs }
+  throw new UsageError(`${option} is '${text}', not earliest, latest, an offset or a time.`)
 }
 
-function headerFilter(wanted: Readonly<Record<string, string>>): (record: Read) => boolean {
-  const list = Object.entries(wanted)
+type End = { readonly offset: number } | { readonly timestampMs: number }
+
+function endOf(text: string, nowMs: number): End {
+  const place = placeOf(text, '--to', nowMs)
+  if (typeof place === 'number') return { offset: place }
+  if (typeof place === 'object') return place
+  throw new UsageError(`--to is '${text}': give an offset or a time, or --no-follow for the end.`)
+}
+
+function headerFilter(wanted: readonly HeaderPattern[]): (record: Read) => boolean {
   return ({ headers }) =>
-    list.every(([key, value]) =>
-      headers.some(header => header.key === key && header.value?.toString() === value),
+    wanted.every(({ key, value }) =>
+      headers.some(
+        header => header.key === key && (value === undefined || header.value?.toString() === value),
+      ),
     )
-}
-
-function jsonLine({ topic, partition, offset, timestampMs, key, value, headers }: Read): string {
-  const text = (bytes: Buffer | null) => bytes?.toString('utf8') ?? null
-  const list = headers.map(header => ({ key: header.key, value: text(header.value) }))
-  const time = new Date(timestampMs).toISOString()
-  const record = { topic, partition, offset, time, key: text(key), value: text(value) }
-  return `${JSON.stringify({ ...record, headers: list })}\n`
-}
-
-const ESCAPES: { readonly [text: string]: string } = { '\\n': '\n', '\\t': '\t', '\\\\': '\\' }
-
-function formatter(format: string): (record: Read) => string {
-  const parts = format.match(/%[kvoptTh%]|\\[nt\\]|[^%\\]+|[%\\]/g) ?? []
-  return record => parts.map(part => ESCAPES[part] ?? field(part, record)).join('')
-}
-
-function field(part: string, record: Read): string {
-  switch (part) {
-    case '%k':
-      return record.key?.toString('utf8') ?? ''
-    case '%v':
-      return record.value?.toString('utf8') ?? ''
-    case '%o':
-      return String(record.offset)
-    case '%p':
-      return String(record.partition)
-    case '%t':
-      return record.topic
-    case '%T':
-      return new Date(record.timestampMs).toISOString()
-    case '%h':
-      return record.headers.map(({ key, value }) => `${key}=${value?.toString() ?? ''}`).join(',')
-    case '%%':
-      return '%'
-    default:
-      return part
-  }
 }

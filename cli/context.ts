@@ -9,12 +9,18 @@ export interface Terminal {
   err(text: string): void
   /** Waits until what was written has gone on: for commands whose output has no bound. */
   drained?(): Promise<void>
+  /** Shows how far long work has come, in place of what it showed before; an empty text ends it. Only where a person looks. */
+  status?(text: string): void
+  /** Whether the output may be coloured. */
+  readonly hasColours?: boolean
+  /** From now on Ctrl-C aborts this in place of ending the process; a second Ctrl-C ends it. */
+  interrupted?(): AbortSignal
   /** Whether a person can be asked. */
   readonly isInteractive: boolean
   /** Asks a person and gives the answer, trimmed. */
   ask(question: string): Promise<string>
-  /** Standard input, line by line. */
-  lines(): AsyncIterable<string>
+  /** Standard input, or a file, line by line. */
+  lines(file?: string): AsyncIterable<string>
 }
 
 export interface CliContext {

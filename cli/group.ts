@@ -8,13 +8,16 @@ import type { GroupAdmin } from '../client/group-admin.ts'
 import type { CliContext, Terminal } from './context.ts'
 import { UsageError } from './failure.ts'
 import type { ResetOptions } from './group-reset.ts'
-import { clusterCommand, collect, duration, instant, integer, positiveInteger } from './options.ts'
-
-interface ClusterOptions {
-  readonly bootstrap: string
-  readonly timeout: number
-  readonly json?: boolean
-}
+import {
+  type ClusterOptions,
+  clientOptions,
+  clusterCommand,
+  collect,
+  duration,
+  instant,
+  integer,
+  positiveInteger,
+} from './options.ts'
 
 interface WatchOptions extends ClusterOptions {
   /** Milliseconds between two pictures. */
@@ -82,14 +85,10 @@ function registerReset(command: Command, context: CliContext): void {
 
 async function withTools(
   context: CliContext,
-  { bootstrap, timeout }: ClusterOptions,
+  options: ClusterOptions,
   command: (tools: Tools) => Promise<void>,
 ): Promise<void> {
-  const admin = await context.openAdmin({
-    bootstrap,
-    apiTimeoutMs: timeout,
-    bootstrapTimeoutMs: timeout,
-  })
+  const admin = await context.openAdmin(clientOptions(options))
   try {
     const { GroupAdmin } = await import('../client/group-admin.ts')
     await command({ admin, groups: new GroupAdmin(admin.cluster), terminal: context.terminal })

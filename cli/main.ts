@@ -7,15 +7,17 @@ import { createInterface as linesOf } from 'node:readline'
 import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import { SOFTWARE_VERSION } from '../client/config.ts'
+import { paintFor, takesColours } from './colours.ts'
 import { type CliContext, EXIT, EXIT_CODES_HELP, type Terminal } from './context.ts'
 import { reportFailure } from './failure.ts'
+import { fileLines } from './files.ts'
 
 type Register = (program: Command, context: CliContext) => void
 
 const COMMANDS: { readonly [name: string]: () => Promise<Register> } = {
   broker: async () => (await import('./broker.ts')).registerBroker,
-  group: async () => (await import('./group.ts')).registerGroup,
   consume: async () => (await import('./consume.ts')).registerConsume,
+  group: async () => (await import('./group.ts')).registerGroup,
   log: async () => (await import('./log.ts')).registerLog,
   produce: async () => (await import('./produce.ts')).registerProduce,
   topic: async () => (await import('./topic.ts')).registerTopic,
@@ -49,6 +51,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 /** Runs one command; returns the exit code. Never throws for what a command runs into. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   const { terminal } = context
+  const paint = paintFor(terminal)
   const program = new Command('ottla')
     .description('A Kafka-compatible partitioned log service')
     .version(SOFTWARE_VERSION, '-v, --version')
@@ -58,6 +61,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
       writeErr: text => terminal.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, 'ottla: ')),
     })
+    .configureHelp({ styleTitle: title => paint('bold', title) })
     .addHelpText('afterAll', EXIT_CODES_HELP)
   try {
     const only = COMMANDS[args[0] ?? '']
@@ -91,14 +95,40 @@ const runBroker: CliContext['runBroker'] = async options => {
 }
 
 function processTerminal(): Terminal {
-  const { stdin, stdout, stderr } = process
+  const { stdin, stdout, stderr, env } = process
+  let isStatusShown = false
+  const clear = () => {
+    if (isStatusShown) stderr.write('\r\u001b[2K')
+    isStatusShown = false
+  }
+  const status = (text: string) => {
+    clear()
+    if (text !== '') stderr.write(text.slice(0, (stderr.columns ?? 80) - 1))
+    isStatusShown = text !== ''
+  }
   return {
-    out: text => void stdout.write(text),
-    err: text => void stderr.write(text),
+    out(text) {
+      clear()
+      stdout.write(text)
+    },
+    err(text) {
+      clear()
+      stderr.write(text)
+    },
+    ...(stderr.isTTY === true ? { status } : {}),
+    hasColours: takesColours(stdout, env),
+    interrupted() {
+      const controller = new AbortController()
+      process.once('SIGINT', () => controller.abort())
+      return controller.signal
+    },
     async drained() {
       if (stdout.writableNeedDrain) await once(stdout, 'drain')
     },
-    lines: () => linesOf({ input: stdin, crlfDelay: Number.POSITIVE_INFINITY }),
+    lines(file) {
+      if (file !== undefined) return fileLines(file)
+      return linesOf({ input: stdin, crlfDelay: Number.POSITIVE_INFINITY })
+    },
     isInteractive: stdin.isTTY === true && stdout.isTTY === true,
     async ask(question) {
       const lines = createInterface({ input: stdin, output: stdout })

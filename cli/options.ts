@@ -1,18 +1,42 @@
 /** Options that many commands have, and reading the values of options; commander shows what is thrown here next to the option's name. */
 import { type Command, InvalidArgumentError } from 'commander'
+import type { ClientOptions } from '../client/config.ts'
 
 const DEFAULT_BOOTSTRAP = 'localhost:9092'
 const DEFAULT_TIMEOUT_MS = 30_000
 
 /** A command below `parent` that talks to a cluster, with the options that all of these have. */
-export function clusterCommand(parent: Command, usage: string, description: string): Command {
+export function clusterCommand(
+  parent: Command,
+  usage: string,
+  description: string,
+  json = 'print JSON',
+): Command {
   return parent
     .command(usage)
     .description(description)
     .option('--bootstrap <host:port,…>', 'brokers to ask first', DEFAULT_BOOTSTRAP)
     .option('--timeout <ms>', 'give up after this time', positiveInteger, DEFAULT_TIMEOUT_MS)
-    .option('--json', 'print JSON')
+    .option('--json', json)
     .option('--verbose', 'show where an error comes from')
+}
+
+/** What `clusterCommand` reads. */
+export interface ClusterOptions {
+  readonly bootstrap: string
+  readonly timeout: number
+  readonly json?: boolean
+}
+
+/** How a client is opened for a person, who waits: an address that does not answer is reported at once. */
+export function clientOptions({ bootstrap, timeout }: ClusterOptions): ClientOptions {
+  return {
+    bootstrap,
+    apiTimeoutMs: timeout,
+    requestTimeoutMs: timeout,
+    connectTimeoutMs: Math.min(timeout, 5_000),
+    bootstrapTimeoutMs: 0,
+  }
 }
 
 export function collect(value: string, before: readonly string[] = []): string[] {
@@ -49,6 +73,19 @@ export function setting(
 export function integer(value: string): number {
   if (!/^-?\d{1,15}$/.test(value)) throw new InvalidArgumentError('Give a whole number.')
   return Number(value)
+}
+
+/** `key=value`, or `key` alone for any value; may be repeated. */
+export function pattern(value: string, before: readonly HeaderPattern[] = []): HeaderPattern[] {
+  const at = value.indexOf('=')
+  if (at === 0 || value === '') throw new InvalidArgumentError('Give it as key=value, or key.')
+  const one = at < 0 ? { key: value } : { key: value.slice(0, at), value: value.slice(at + 1) }
+  return [...before, one]
+}
+
+export interface HeaderPattern {
+  readonly key: string
+  readonly value?: string
 }
 
 /** ISO 8601, or milliseconds since 1970. */

@@ -6,13 +6,14 @@ import type { Command } from 'commander'
 import type { Admin, ConfigChange } from '../client/admin.ts'
 import type { CliContext, Terminal } from './context.ts'
 import { UsageError } from './failure.ts'
-import { clusterCommand, collect, positiveInteger, setting } from './options.ts'
-
-interface ClusterOptions {
-  readonly bootstrap: string
-  readonly timeout: number
-  readonly json?: boolean
-}
+import {
+  type ClusterOptions,
+  clientOptions,
+  clusterCommand,
+  collect,
+  positiveInteger,
+  setting,
+} from './options.ts'
 
 interface CreateOptions extends ClusterOptions {
   readonly partitions?: number
@@ -102,17 +103,10 @@ function registerAlter(command: Command, context: CliContext): void {
 
 async function withAdmin(
   context: CliContext,
-  { bootstrap, timeout }: ClusterOptions,
+  options: ClusterOptions,
   command: (admin: Admin) => Promise<void>,
 ): Promise<void> {
-  const admin = await context.openAdmin({
-    bootstrap,
-    apiTimeoutMs: timeout,
-    requestTimeoutMs: timeout,
-    // A person waits: an address that does not answer is reported at once.
-    connectTimeoutMs: Math.min(timeout, 5_000),
-    bootstrapTimeoutMs: 0,
-  })
+  const admin = await context.openAdmin(clientOptions(options))
   try {
     await command(admin)
   } finally {

@@ -118,8 +118,8 @@ test('production files open with a comment that says what they are', () => {
 const DOORS: readonly { what: RegExp; only: RegExp; why: string }[] = [
   {
     what: /from 'node:fs/,
-    only: /^segment-store\/(system-disk|system-file|directory-lock)\.ts$/,
-    why: 'files are Disk',
+    only: /^(segment-store\/(system-disk|system-file|directory-lock)|cli\/files)\.ts$/,
+    why: 'files are Disk, but those that a user names',
   },
   {
     what: /from 'node:net'/,

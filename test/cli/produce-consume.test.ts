@@ -1,9 +1,13 @@
 /** `ottla produce` and `ottla consume` in this process, against a broker in it: what goes in, what comes out, exit codes. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type EmbeddedBroker, startBroker } from '../../broker/embedded.ts'
-import { runCli } from '../../cli/main.ts'
-import { Client } from '../../client/client.ts'
+import { paced } from '../../cli/produce.ts'
+import { Progress } from '../../cli/progress.ts'
+import { cli } from './run-cli.ts'
 
 let broker: EmbeddedBroker
 
@@ -13,30 +17,8 @@ before(async () => {
 
 after(() => broker.stop())
 
-async function run(input: readonly string[], ...args: string[]) {
-  let [out, err] = ['', '']
-  async function* lines() {
-    yield* input
-  }
-  const code = await runCli([...args, '--bootstrap', broker.bootstrap], {
-    terminal: {
-      out: text => {
-        out += text
-      },
-      err: text => {
-        err += text
-      },
-      isInteractive: false,
-      ask: () => assert.fail('nobody is asked'),
-      lines,
-    },
-    openAdmin: () => assert.fail('they open clients'),
-    openClient: async options => new Client(options),
-    runBroker: async () => {},
-    printConfig: async () => {},
-  })
-  return { code, out, err }
-}
+const run = (input: readonly string[], ...args: string[]) =>
+  cli([...args, '--bootstrap', broker.bootstrap], input)
 
 const read = (...args: string[]) => run([], 'consume', ...args, '--from', 'earliest', '--no-follow')
 
@@ -87,7 +69,12 @@ test('wrong usage is told before anything is sent, with the line where it is one
     [['produce', 't', '--compression', 'zip'], /compression is 'zip'/],
     [['produce', 't', '--json'], /line 1 is no JSON/],
     [['produce', 't', '--key-separator', ';'], /line 1 has no ';'/],
+    [['produce', 't', '--whole'], /--whole needs files/],
+    [['produce', 't', '/no/such/file'], /cannot read '\/no\/such\/file': there is no such file/],
     [['consume', 't', '--from', 'soon'], /--from is 'soon'/],
+    [['consume', 't', '--to', 'latest'], /--to is 'latest'/],
+    [['consume', 't', '--group', 'g', '--from', '3'], /ottla group reset g/],
+    [['consume', 't', '--group', 'g', '--partition', '0'], /does not go with --group/],
   ] as const) {
     const { code, err } = await run(['text'], ...args)
     assert.equal(code, 2, err)
@@ -99,4 +86,119 @@ test('a topic that does not exist is named', async () => {
   const { code, err } = await read('nowhere')
   assert.equal(code, 1)
   assert.match(err, /topic 'nowhere'/)
+})
+
+test('files are read line by line, or whole as they are', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ottla-cli-'))
+  try {
+    const [text, bytes] = [join(directory, 'text'), join(directory, 'bytes')]
+    writeFileSync(text, 'k;one\nk;two\n')
+    writeFileSync(bytes, Buffer.from([0xff, 0x0a, 0x00]))
+    const written = await run([], 'produce', 'files', text, text, '--key-separator', ';')
+    assert.deepEqual([written.code, written.err], [0, '4 records written\n'])
+    assert.equal((await read('files')).out, 'one\ntwo\none\ntwo\n')
+    await run([], 'produce', 'whole', bytes, '--whole')
+    const [line] = (await read('whole', '--json')).out.split('\n')
+    assert.equal(JSON.parse(line!).valueBase64, '/woA')
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
+test('what is printed as JSON goes in again as it was', async () => {
+  const lines = [
+    { key: 'k', value: 'v', headers: [{ key: 'h', valueBase64: '/w==' }], timestampMs: 1000 },
+    { key: null, value: null, headers: { a: 'b', n: null } },
+    { keyBase64: '//8=', value: '' },
+  ]
+  await run(
+    lines.map(line => JSON.stringify(line)),
+    'produce',
+    'there',
+    '--json',
+  )
+  const there = (await read('there', '--json')).out
+  await run(there.trimEnd().split('\n'), 'produce', 'back', '--json')
+  const back = (await read('back', '--json')).out
+  assert.equal(back, there.replaceAll('"there"', '"back"'))
+  assert.match(there, /"valueBase64":"\/w=="/)
+})
+
+test('it ends before an offset or a time, and shows only records with the headers asked for', async () => {
+  const record = (value: number, headers = {}) =>
+    JSON.stringify({ value: String(value), headers, timestampMs: value * 1000 })
+  const lines = [record(1), record(2, { h: 'x' }), record(3, { h: 'y' }), record(4)]
+  await run(lines, 'produce', 'spans', '--json')
+  const consume = async (...args: string[]) =>
+    (await run([], 'consume', 'spans', '--from', 'earliest', ...args)).out
+  assert.equal(await consume('--to', '2'), '1\n2\n')
+  assert.equal(await consume('--to', '1970-01-01T00:00:03Z'), '1\n2\n')
+  assert.equal(await consume('--to', '2100-01-01'), '1\n2\n3\n4\n')
+  assert.equal(await consume('--to', '99', '--no-follow'), '1\n2\n3\n4\n')
+  assert.equal(await consume('--to', '0'), '')
+  assert.equal(await consume('--no-follow', '--header', 'h'), '2\n3\n')
+  assert.equal(await consume('--no-follow', '--header', 'h=y'), '3\n')
+  const recent = await run([], 'consume', 'spans', '--from', '1d', '--no-follow')
+  assert.equal(recent.out, '')
+})
+
+test('a member of a group goes on where the last one stopped', async () => {
+  await run(['a', 'b', 'c'], 'produce', 'shared')
+  const member = ['consume', 'shared', '--group', 'g', '--from', 'earliest']
+  assert.equal((await run([], ...member, '-n', '2')).out, 'a\nb\n')
+  assert.equal((await run([], ...member, '--no-follow')).out, 'c\n')
+  assert.deepEqual(await run([], ...member, '--no-follow'), { code: 0, out: '', err: '' })
+})
+
+test('Ctrl-C ends a follower in order', async () => {
+  await run(['a'], 'produce', 'followed')
+  const controller = new AbortController()
+  const ended = await cli(
+    ['consume', 'followed', '--from', 'earliest', '--bootstrap', broker.bootstrap],
+    [],
+    { interrupted: () => controller.signal, out: () => controller.abort() },
+  )
+  assert.equal(ended.code, 0)
+})
+
+test('a rate is kept from the start on, and lost time is caught up', async () => {
+  let nowMs = 0
+  const waits: number[] = []
+  async function* source() {
+    yield* [1, 2, 3]
+    nowMs += 600
+    yield* [4, 5]
+  }
+  const wait = async (ms: number) => {
+    waits.push(ms)
+    nowMs += ms
+  }
+  const seen: number[] = []
+  for await (const one of paced(source(), 10, { nowMs: () => nowMs, wait })) seen.push(one)
+  assert.deepEqual(seen, [1, 2, 3, 4, 5])
+  assert.deepEqual(waits, [100, 100])
+})
+
+test('long work is shown once a second, where a person looks, and taken away at the end', async () => {
+  const shown: string[] = []
+  const terminal = { nowMs: 0 }
+  const progress = new Progress(
+    {
+      out: () => {},
+      err: () => {},
+      isInteractive: false,
+      ask: async () => '',
+      lines: () => assert.fail(),
+      status: text => shown.push(text),
+    },
+    () => terminal.nowMs,
+  )
+  progress.step(() => assert.fail('not yet'))
+  terminal.nowMs = 1000
+  progress.step(() => 'one')
+  terminal.nowMs = 1999
+  progress.step(() => assert.fail('not yet'))
+  progress.end()
+  progress.end()
+  assert.deepEqual(shown, ['one', ''])
 })
