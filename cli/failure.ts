@@ -23,11 +23,24 @@ export function reportFailure(error: unknown, terminal: Terminal, isVerbose: boo
   return code
 }
 
+/** Exit code 1: what was to be checked was checked, and is not well. */
+export class ProblemsFoundError extends Error {
+  override readonly name = 'ProblemsFoundError'
+  /** The same question gives the same answer. */
+  readonly retriable = false
+}
+
+/** Exit code 3: the problem that was found is that no broker answers. */
+export class UnreachableError extends Error {
+  override readonly name = 'UnreachableError'
+}
+
 const USAGE: ReadonlySet<string> = new Set(['OptionError', 'UsageError', 'ConfigError'])
 
 function exitCodeOf(error: unknown): number {
   const { name, neverOpened, cause } = error as ClientError
   if (name !== undefined && USAGE.has(name)) return EXIT.usage
+  if (name === 'UnreachableError') return EXIT.unreachable
   if (name === 'ConnectionError' && neverOpened === true) return EXIT.unreachable
   // A call that gave up: what counts is what it kept running into.
   if (name === 'TimeoutError' && cause !== undefined) return exitCodeOf(cause)

@@ -4,6 +4,7 @@ import { checkLog } from '../segment-store/log-check.ts'
 import type { Problem } from '../segment-store/segment-check.ts'
 import type { SystemDisk } from '../segment-store/system-disk.ts'
 import type { Terminal } from './context.ts'
+import { ProblemsFoundError } from './failure.ts'
 import { logDirectories } from './log-directories.ts'
 
 export interface VerifyOptions {
@@ -13,13 +14,6 @@ export interface VerifyOptions {
 
 const PROGRESS_EVERY_MS = 1000
 const SETTLE_MS = 300
-
-/** Exit code 1: the files were read, and are not well. */
-export class ProblemsFoundError extends Error {
-  override readonly name = 'ProblemsFoundError'
-  /** The same files give the same answer. */
-  readonly retriable = false
-}
 
 /** Prints a line for each problem and a summary. @throws ProblemsFoundError if there was any */
 export async function verifyDirectories(

@@ -16,12 +16,18 @@ type Register = (program: Command, context: CliContext) => void
 
 const COMMANDS: { readonly [name: string]: () => Promise<Register> } = {
   broker: async () => (await import('./broker.ts')).registerBroker,
+  config: async () => (await import('./config.ts')).registerConfig,
   consume: async () => (await import('./consume.ts')).registerConsume,
+  doctor: async () => (await import('./doctor.ts')).registerDoctor,
   group: async () => (await import('./group.ts')).registerGroup,
   log: async () => (await import('./log.ts')).registerLog,
   produce: async () => (await import('./produce.ts')).registerProduce,
   topic: async () => (await import('./topic.ts')).registerTopic,
+  // Last: it looks at all that are there before it, so it is not loaded alone.
+  completion: async () => (await import('./completion.ts')).registerCompletion,
 }
+
+const NEEDS_ALL = /^(completion|complete)$/
 
 /** Runs the process's command line and sets its exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -64,7 +70,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     .configureHelp({ styleTitle: title => paint('bold', title) })
     .addHelpText('afterAll', EXIT_CODES_HELP)
   try {
-    const only = COMMANDS[args[0] ?? '']
+    const only = NEEDS_ALL.test(args[0] ?? '') ? undefined : COMMANDS[args[0] ?? '']
     const wanted = only === undefined ? Object.values(COMMANDS) : [only]
     for (const load of wanted) (await load())(program, context)
     await program.parseAsync(args, { from: 'user' })

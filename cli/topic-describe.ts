@@ -1,10 +1,6 @@
 /** `ottla topic describe`: what is known of a topic, for people and as JSON. */
-import {
-  type Admin,
-  CONFIG_SOURCES,
-  type ConfigEntry,
-  type TopicDescription,
-} from '../client/admin.ts'
+import type { Admin, ConfigEntry, TopicDescription } from '../client/admin.ts'
+import { sourceOf } from './config-tables.ts'
 import { ackSentences, durabilityOf } from './topic-acks.ts'
 import { table } from './topic-tables.ts'
 
@@ -140,11 +136,6 @@ export function describeJson(described: Described) {
 
 function isChanged({ configSource }: ConfigEntry): boolean {
   return configSource !== DEFAULT_SOURCE
-}
-
-function sourceOf({ configSource }: ConfigEntry): string {
-  const names: Readonly<Record<number, string>> = CONFIG_SOURCES
-  return names[configSource] ?? `source ${configSource}`
 }
 
 function valuesOf(configs: readonly ConfigEntry[]): Map<string, string | null> {

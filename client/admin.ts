@@ -63,8 +63,8 @@ export interface PartitionsGoal {
 export type TopicRef = string | { readonly topicId: string }
 
 export interface ConfigResource {
-  readonly type: 'topic' | 'broker'
-  /** The topic's name or the broker's node id; an empty one for brokers: what holds for all of them. */
+  readonly type: 'topic' | 'broker' | 'group'
+  /** The topic's or group's name or the broker's node id; an empty one for brokers: what holds for all of them. */
   readonly name: string
 }
 
@@ -87,9 +87,10 @@ export const CONFIG_SOURCES = {
   3: 'all brokers, dynamic',
   4: 'broker, server.properties',
   5: 'default',
+  8: 'group',
 } as const satisfies Record<number, string>
 
-const RESOURCE_TYPES = { topic: 2, broker: 4 } as const
+const RESOURCE_TYPES = { topic: 2, broker: 4, group: 32 } as const
 const SET = 0
 const UNSET = 1
 
@@ -378,7 +379,8 @@ function resourceKey({ type, name }: ConfigResource) {
 }
 
 function resourceType(code: number): ConfigResource['type'] {
-  return code === RESOURCE_TYPES.topic ? 'topic' : 'broker'
+  if (code === RESOURCE_TYPES.topic) return 'topic'
+  return code === RESOURCE_TYPES.group ? 'group' : 'broker'
 }
 
 function resourcePlace(api: string, resource: ConfigResource): Place {
