@@ -19,16 +19,13 @@ import type { Io } from '../protocol/io.ts'
 import {
   CLEANED_OFFSETS,
   encodeMetaProperties,
-  encodeOffsets,
   encodePartitionMetadata,
   HIGH_WATERMARKS,
   LOG_START_OFFSETS,
   META_PROPERTIES,
   type MetaProperties,
-  type Offsets,
   PARTITION_METADATA,
   parseMetaProperties,
-  parseOffsets,
   parsePartitionMetadata,
   RECOVERY_POINTS,
 } from './checkpoint.ts'
@@ -38,14 +35,13 @@ import { type Disk, type DiskLock, LockedError } from './disk.ts'
 import { FreeSpace } from './free-space.ts'
 import { Log } from './log.ts'
 import type { LogCallbacks, StoreLog } from './log-options.ts'
+import { asideName, isDeletedLog, removeAside, whyLeftAlone } from './logs-aside.ts'
+import { OffsetCheckpoints } from './offset-checkpoints.ts'
 import { Staging } from './staging.ts'
 
 const CLEAN_MARK = '.kafka_cleanshutdown'
 /** Kafka's form of the mark; -1 is its "no broker epoch known". */
 const CLEAN_MARK_BYTES = Buffer.from('{"version":0,"brokerEpoch":-1}')
-/** File names are limited to 255 bytes; a deleted log's name is its topic's, cut, and 42 more. */
-const MAX_NAME = 255
-const DELETED = /^.+-\d+\.[0-9a-f]{32}-delete$/
 
 /** Another process uses the directory. */
 export class DirectoryLockedError extends Error {
@@ -97,14 +93,9 @@ export class LogDirectory {
   private properties: MetaProperties | null = null
   /** Whether the directory was closed in order before it was opened now. */
   wasCleanShutdown = false
-  private checkpointing: Promise<void> = Promise.resolve()
-  private nextSave: Promise<void> | null = null
-  /** Names of deleted logs of which the checkpoint files still speak. */
-  private readonly forgotten = new Set<string>()
   /** A log could not be opened, so its state is as it was found: not clean. */
   private hasUnopened = false
-  /** Contents of the checkpoint files: as read at the start, then as written. */
-  private readonly offsets = new Map<string, Offsets>()
+  private readonly checkpoints: OffsetCheckpoints
 
   /** Takes the lock and reads what is there; creates the directory. Rejects with DirectoryLockedError. */
   static async open(options: LogDirectoryOptions): Promise<LogDirectory> {
@@ -135,15 +126,14 @@ export class LogDirectory {
     this.deletedFiles = new DeletedFiles(options.disk, () => options.io.clock.nowMs())
     const { disk, path, freeBytesMin: minBytes = 0, log } = options
     this.free = new FreeSpace({ disk, path, minBytes, log })
+    this.checkpoints = new OffsetCheckpoints({ path, disk, log, space: this.free, logs: this.logs })
   }
 
   private async load(): Promise<void> {
     const { disk, path } = this.options
     const properties = await disk.readFile(`${path}/${META_PROPERTIES}`)
     if (properties !== null) this.properties = parseMetaProperties(properties)
-    for (const name of [RECOVERY_POINTS, LOG_START_OFFSETS, HIGH_WATERMARKS, CLEANED_OFFSETS]) {
-      this.offsets.set(name, await this.readOffsets(name))
-    }
+    await this.checkpoints.load()
     const entries = await disk.list(path)
     this.skipped = []
     for (const { name, isDirectory } of entries) {
@@ -163,19 +153,6 @@ export class LogDirectory {
       // A killed process may have made directories whose names are not on the medium yet.
       await disk.syncDirectory(path)
       this.options.log?.info('no clean stop, logs will be recovered', { directory: path })
-    }
-  }
-
-  private async readOffsets(name: string): Promise<Offsets> {
-    const { disk, path, log } = this.options
-    const bytes = await disk.readFile(`${path}/${name}`)
-    if (bytes === null) return new Map()
-    try {
-      return parseOffsets(bytes)
-    } catch (error) {
-      // Nothing in these files is indispensable: without a recovery point more is checked.
-      log?.warn('checkpoint unreadable, going on without', { name, error: String(error) })
-      return new Map()
     }
   }
 
@@ -257,7 +234,7 @@ export class LogDirectory {
     const isNew = !this.names.has(name)
     if (isNew) {
       // What an earlier log of this name had reached says nothing about this one, also after a crash.
-      if (this.forget(name)) await this.saveOffsets()
+      if (this.checkpoints.forget(name)) await this.checkpoints.save()
       await disk.makeDirectory(directory)
       this.names.add(name)
     }
@@ -267,6 +244,7 @@ export class LogDirectory {
       await disk.replaceFile(`${directory}/${PARTITION_METADATA}`, bytes)
     }
     if (isNew) await disk.syncDirectory(this.path)
+    const { checkpoints } = this
     const opened = await Log.open({
       directory,
       disk,
@@ -279,15 +257,15 @@ export class LogDirectory {
       nowMs: io.clock.nowMs(),
       monotonicMs: () => io.clock.monotonicMs(),
       wasCleanShutdown: isNew || this.wasCleanShutdown,
-      recoveryPoint: this.checkpointed(RECOVERY_POINTS, name) ?? 0,
-      logStartOffset: this.checkpointed(LOG_START_OFFSETS, name) ?? 0,
+      recoveryPoint: checkpoints.offsetOf(RECOVERY_POINTS, name) ?? 0,
+      logStartOffset: checkpoints.offsetOf(LOG_START_OFFSETS, name) ?? 0,
       ...(log === undefined ? {} : { log }),
       space: this.free,
-      cleanedOffset: this.checkpointed(CLEANED_OFFSETS, name) ?? 0,
+      cleanedOffset: checkpoints.offsetOf(CLEANED_OFFSETS, name) ?? 0,
       on: {
         ...on,
-        startMoved: () => this.saveOffsets(),
-        cleanedMoved: () => this.saveOffsets(),
+        startMoved: () => checkpoints.save(),
+        cleanedMoved: () => checkpoints.save(),
       },
     })
     return opened
@@ -314,19 +292,9 @@ export class LogDirectory {
     )
   }
 
-  /** Whether the checkpoint files, as they are on the medium, may speak of this log. */
-  private forget(name: string): boolean {
-    for (const offsets of this.offsets.values()) if (offsets.delete(name)) this.forgotten.add(name)
-    return this.forgotten.has(name)
-  }
-
-  private checkpointed(file: string, name: string): number | undefined {
-    return this.offsets.get(file)?.get(name)
-  }
-
   /** The high watermark that the last checkpoint noted for a log; -1 where there is none. */
   checkpointedHighWatermark(topic: string, partition: number): number {
-    return this.checkpointed(HIGH_WATERMARKS, `${topic}-${partition}`) ?? -1
+    return this.checkpoints.offsetOf(HIGH_WATERMARKS, `${topic}-${partition}`) ?? -1
   }
 
   /**
@@ -338,13 +306,15 @@ export class LogDirectory {
     this.deletedFiles.forget(log.directory)
     this.logs.delete(log.name)
     this.names.delete(log.name)
-    this.forget(log.name)
+    this.checkpoints.forget(log.name)
     const aside = await this.setAside(log.name, 'delete')
     if (log.config.fileDeleteDelayMs > 0) {
-      await this.deletedFiles.add(aside, log.config.fileDeleteDelayMs, at => this.removeAside(at))
+      await this.deletedFiles.add(aside, log.config.fileDeleteDelayMs, at =>
+        removeAside(this.options.disk, at),
+      )
       return deleted()
     }
-    this.removeAside(aside).then(deleted, error => {
+    removeAside(this.options.disk, aside).then(deleted, error => {
       this.options.log?.warn('deleted log not removed', { directory: aside, error: String(error) })
       deleted()
     })
@@ -353,24 +323,10 @@ export class LogDirectory {
   /** Gives a log's directory the name that Kafka gives to one on its way out; durable when this resolves. */
   private async setAside(name: string, why: 'delete' | 'stray'): Promise<string> {
     const { disk, io } = this.options
-    const id = Buffer.from(io.uuid(), 'base64url').toString('hex')
-    const suffix = `.${id}-${why}`
-    const dash = name.lastIndexOf('-')
-    const number = name.slice(dash)
-    const topic = name.slice(0, Math.min(dash, MAX_NAME - suffix.length - number.length))
-    const aside = `${this.path}/${topic}${number}${suffix}`
+    const aside = `${this.path}/${asideName(name, why, io.uuid())}`
     await this.free.withReserve(() => disk.rename(`${this.path}/${name}`, aside))
     await disk.syncDirectory(this.path)
     return aside
-  }
-
-  /** Removes what was deleted. `partition.metadata` goes last: a crash on the way leaves a directory that says what it is. */
-  private async removeAside(directory: string): Promise<void> {
-    const { disk } = this.options
-    for (const { name } of await disk.list(directory)) {
-      if (name !== PARTITION_METADATA) await disk.remove(`${directory}/${name}`)
-    }
-    await disk.remove(directory)
   }
 
   /**
@@ -380,7 +336,7 @@ export class LogDirectory {
   async removeDeleted(isKnown: (topicId: string) => boolean): Promise<string[]> {
     const removed: string[] = []
     for (const { name } of this.skipped) {
-      if (!DELETED.test(name)) continue
+      if (!isDeletedLog(name)) continue
       const directory = `${this.path}/${name}`
       const topicId = await this.topicIdOf(directory)
       const isOurs =
@@ -388,75 +344,18 @@ export class LogDirectory {
           ? (await this.options.disk.list(directory)).length === 0
           : !isKnown(topicId)
       if (!isOurs) continue
-      await this.removeAside(directory)
+      await removeAside(this.options.disk, directory)
       removed.push(name)
     }
     this.skipped = this.skipped.filter(({ name }) => !removed.includes(name))
     return removed
   }
 
-  private writeCleaned(): Promise<void> {
-    return this.writeOffsets(CLEANED_OFFSETS, offsets => {
-      for (const [name, log] of this.logs) {
-        if (log.cleanedOffset > 0) offsets.set(name, log.cleanedOffset)
-      }
-    })
-  }
-
-  private writeStarts(logs: readonly [string, Log][]): Promise<void> {
-    return this.writeOffsets(LOG_START_OFFSETS, offsets => {
-      for (const [name, log] of logs) {
-        if (log.logStartOffset > log.segments[0]!.baseOffset) offsets.set(name, log.logStartOffset)
-        else offsets.delete(name)
-      }
-    })
-  }
-
   /** Once a minute, and when something must not be forgotten: notes how far each log has come. */
   async checkpoint(): Promise<void> {
     const nowMs = this.options.io.clock.nowMs()
     for (const log of this.logs.values()) await log.housekeep(nowMs)
-    await this.saveOffsets()
-  }
-
-  /**
-   * The offsets of all logs as they are at this moment or later, on the medium. One after the other, because the files
-   * are replaced by way of one aside each; who asks while others wait for their turn waits with them.
-   */
-  private saveOffsets(): Promise<void> {
-    this.nextSave ??= this.checkpointing.then(() => {
-      this.nextSave = null
-      return this.writeCheckpoints()
-    })
-    const save = this.nextSave
-    this.checkpointing = save.catch(() => {})
-    return save
-  }
-
-  private async writeCheckpoints(): Promise<void> {
-    const forgotten = [...this.forgotten]
-    const logs = [...this.logs].filter(([, log]) => log.failure === null)
-    await this.writeOffsets(RECOVERY_POINTS, offsets => {
-      for (const [name, log] of logs) offsets.set(name, log.recoveryPoint)
-    })
-    await this.writeStarts([...this.logs])
-    await this.writeOffsets(HIGH_WATERMARKS, offsets => {
-      for (const [name, log] of logs) {
-        offsets.set(name, log.highWatermark === -1 ? log.writtenOffset : log.highWatermark)
-      }
-    })
-    // Most directories have no log that was ever compacted.
-    const isCompacted = [...this.logs.values()].some(log => log.cleanedOffset > 0)
-    if (isCompacted || forgotten.length > 0) await this.writeCleaned()
-    for (const name of forgotten) this.forgotten.delete(name)
-  }
-
-  private async writeOffsets(name: string, change: (offsets: Offsets) => void): Promise<void> {
-    const offsets = this.offsets.get(name)!
-    change(offsets)
-    const bytes = encodeOffsets(offsets)
-    const { disk } = this.options
-    await this.free.withReserve(() => disk.replaceFile(`${this.path}/${name}`, bytes))
+    await this.checkpoints.save()
   }
 
   space(): Promise<{ totalBytes: number; freeBytes: number }> {
@@ -468,7 +367,7 @@ export class LogDirectory {
     const { disk } = this.options
     try {
       for (const log of this.logs.values()) await log.close()
-      await this.writeCheckpoints()
+      await this.checkpoints.save()
       const areWell = [...this.logs.values()].every(log => log.failure === null)
       const mark = () => disk.replaceFile(`${this.path}/${CLEAN_MARK}`, CLEAN_MARK_BYTES)
       if (areWell && !this.hasUnopened) await this.free.withReserve(mark)
@@ -482,14 +381,4 @@ export class LogDirectory {
     for (const log of this.logs.values()) await log.abandon()
     await this.lock.release()
   }
-}
-
-/** null for the name of a log's directory. */
-function whyLeftAlone(name: string): string | null {
-  if (/-delete$/.test(name)) return 'a deleted log'
-  if (/-stray$/.test(name)) return 'a log that Kafka set aside'
-  if (/-future$/.test(name)) return 'an unfinished move between directories'
-  if (/^__cluster_metadata-\d+$/.test(name)) return "Kafka's own cluster metadata"
-  if (/^.+-\d+$/.test(name)) return null
-  return 'not the name of a log'
 }
