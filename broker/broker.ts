@@ -2,17 +2,27 @@
  * `Broker`: what one server process is made of, without sockets. `server.ts` opens listeners and hands it requests; the
  * simulator will do the same with sockets of its own.
  *
- * Start order: data directory (lock) → metadata store → adoption of a directory that Kafka wrote → logs of all partitions
- * (recovery) → ready. Stop order: the reverse, with a sync and the clean-shutdown mark last.
+ * Start order: data directories (lock) → metadata store → adoption of directories that Kafka wrote → logs of all
+ * partitions (recovery) → ready. Stop order: the reverse, with a sync and the clean-shutdown mark last.
+ *
+ * A data directory that fails takes its partitions offline; the broker goes on as long as one is left and the metadata's is
+ * well.
  */
 import type { Io, Timer } from '../protocol/io.ts'
 import type { CleaningEngine } from '../segment-store/cleaner.ts'
 import { logConfigFor, validateTopicConfigs } from '../segment-store/config.ts'
 import type { Disk } from '../segment-store/disk.ts'
 import type { Log } from '../segment-store/log.ts'
-import { LogDirectory } from '../segment-store/log-directory.ts'
+import { LogDirectories } from '../segment-store/log-directories.ts'
+import type { LogDirectory } from '../segment-store/log-directory.ts'
 import { adoptOnce, nameUnknown } from './adoption.ts'
-import { type BrokerConfig, giveIfMissing, reconfigure } from './config.ts'
+import { type BrokerConfig, reconfigure } from './config.ts'
+import {
+  identify,
+  metadataDirectory,
+  missingDirectories,
+  rememberDirectories,
+} from './data-directories.ts'
 import { FetchSessions } from './fetch-sessions.ts'
 import { GroupCoordinator } from './group/coordinator.ts'
 import { LogCleaner } from './log-cleaner.ts'
@@ -23,7 +33,7 @@ import { Controller } from './metadata/controller.ts'
 import type { ClusterImage } from './metadata/image.ts'
 import { METADATA_FILE, openLocalStore } from './metadata/local.ts'
 import type { MetadataStore } from './metadata/store.ts'
-import type { GroupFigures, Metrics, PartitionFigures } from './metrics.ts'
+import type { DirectoryFigures, GroupFigures, Metrics, PartitionFigures } from './metrics.ts'
 import { ProducerIds } from './producer-ids.ts'
 import { ReplicaManager } from './replication/replica-manager.ts'
 import { Scrubber } from './scrubber.ts'
@@ -39,13 +49,19 @@ export interface BrokerOptions {
   readonly cleaningEngine?: CleaningEngine
 }
 
+/** What to do about a directory that is offline. */
+const REMEDY =
+  'its partitions answer KAFKA_STORAGE_ERROR, the rest is served. Look after the disk (the system log says more), then restart'
+
 export class Broker {
   readonly config: BrokerConfig
   readonly io: Io
   readonly logger: Logger
   readonly metrics: Metrics
   readonly budget: MemoryBudget
-  readonly logDirectory: LogDirectory
+  readonly directories: LogDirectories
+  /** The one that holds the metadata. */
+  private readonly metadata: LogDirectory
   readonly store: MetadataStore
   readonly replicas: ReplicaManager
   readonly controller: Controller
@@ -59,11 +75,14 @@ export class Broker {
   private readonly startedAtMs: number
   private readonly version: string
   private checkpointTimer: Timer | null = null
+  /** Told when the broker cannot go on; whoever runs it stops it. */
+  onFailed: (reason: string) => void = () => {}
 
   private constructor(
     options: BrokerOptions,
     budget: MemoryBudget,
-    logDirectory: LogDirectory,
+    directories: LogDirectories,
+    metadata: LogDirectory,
     store: MetadataStore,
   ) {
     const { config, io, logger, metrics } = options
@@ -74,13 +93,14 @@ export class Broker {
     this.version = options.version
     this.disk = options.disk
     this.budget = budget
-    this.logDirectory = logDirectory
+    this.directories = directories
+    this.metadata = metadata
     this.store = store
     this.startedAtMs = io.clock.nowMs()
     this.fetchSessions = new FetchSessions(io, config.maxIncrementalFetchSessionCacheSlots)
     this.producerIds = new ProducerIds(store)
     this.replicas = new ReplicaManager({
-      directory: logDirectory,
+      directories,
       clock: io.clock,
       logger,
       metrics,
@@ -96,10 +116,9 @@ export class Broker {
       config,
       clock: io.clock,
       logger,
-      deletedFiles: logDirectory.deletedFiles,
+      directories,
       cleaner: this.cleaner,
       logs,
-      free: logDirectory.free,
     })
     this.groups = new GroupCoordinator({
       config,
@@ -110,10 +129,9 @@ export class Broker {
     })
     this.scrubber = new Scrubber({
       clock: io.clock,
-      disk: options.disk,
       logger,
       bytesPerSecond: config.logScrubBytesPerSecond,
-      directories: () => Array.from(this.replicas.all(), ({ log }) => log.directory),
+      logs,
     })
     this.controller = new Controller({
       store,
@@ -122,36 +140,52 @@ export class Broker {
       logger,
       settings: {
         placement: () => config,
-        refusal: what => (logDirectory.free.isLow ? logDirectory.free.refusal(what) : null),
+        refusal: what => directories.refusal(what),
         validateTopicConfigs: configs => validateTopicConfigs(configs, config.topicDefaults),
       },
     })
   }
 
-  /** Opens the data directory and all logs in it. Rejects with what is wrong and what to do. */
+  /** Opens the data directories and all logs in them. Rejects with what is wrong and what to do. */
   static async start(options: BrokerOptions): Promise<Broker> {
     const { config, io, disk, logger } = options
     const budget = new MemoryBudget(config.queuedMaxRequestBytes)
-    const logDirectory = await LogDirectory.open({
-      path: config.dataDir,
+    let broker: Broker | null = null
+    const directories = await LogDirectories.open({
+      paths: config.dataDirs,
       disk,
       io,
       buffers: budget.pool,
       log: logger,
       freeBytesMin: config.logDirFreeBytesMin,
       producerIdExpirationMs: config.producerIdExpirationMs,
+      onFailed: ({ path }, { operation, file, error }) => {
+        const fields = { directory: path, file, operation, error: error.message, remedy: REMEDY }
+        logger.error('data directory offline', fields)
+        broker?.directoryFailed()
+      },
     })
+    for (const { path, error } of directories.offline) {
+      const fields = { directory: path, error: error.message, remedy: REMEDY }
+      logger.error('data directory offline', fields)
+    }
     try {
-      const clusterId = await identify(logDirectory, config, io)
-      const path = `${config.dataDir}/${METADATA_FILE}`
-      const store = await openLocalStore({ disk, path, clusterId, space: logDirectory.free })
+      const metadata = metadataDirectory(directories)
+      const clusterId = await identify(directories, config, io)
+      const path = `${metadata.path}/${METADATA_FILE}`
+      const space = metadata.free
+      const store = await openLocalStore({ disk: metadata.disk, path, clusterId, space })
       const { nodeId } = config
-      await adoptOnce({ store, directory: logDirectory, disk, nodeId, logger })
-      const broker = new Broker(options, budget, logDirectory, store)
-      await broker.open()
-      return broker
+      await adoptOnce({ store, directory: directories, disk, nodeId, logger })
+      directories.missing = await missingDirectories(store, directories)
+      const opened = new Broker(options, budget, directories, metadata, store)
+      await opened.open()
+      broker = opened
+      const reason = opened.whyCannotGoOn()
+      if (reason !== null) throw new Error(reason)
+      return opened
     } catch (error) {
-      await logDirectory.abandon()
+      await directories.abandon()
       throw error
     }
   }
@@ -169,16 +203,23 @@ export class Broker {
     this.controller.stop()
     await this.maintenance.stop()
     await this.replicas.close()
-    await this.store.close()
-    await this.logDirectory.close()
+    // Where its directory is offline there is nothing to be closed in order.
+    await this.store.close().catch(error => {
+      if (this.metadata.failure === null) throw error
+    })
+    await this.directories.close()
   }
 
   private async open(): Promise<void> {
     this.controller.onImage((before, after) => this.follow(before, after))
     await this.controller.start()
-    if (!this.logDirectory.wasCleanShutdown) await this.controller.beginNewTerms()
+    this.replicas.started()
+    this.replicas.onOffline = () => this.lookForCoordinators()
+    if (!this.directories.wasCleanShutdown) await this.controller.beginNewTerms()
+    const isEverythingHere = this.directories.offline.length + this.replicas.offlineCount === 0
+    await rememberDirectories(this.store, this.directories, isEverythingHere)
     this.finishDeletions()
-    await nameUnknown(this.image, this.logDirectory, this.logger)
+    await nameUnknown(this.image, this.directories, this.logger)
     let nextId = 0
     for (const { log } of this.replicas.all()) {
       for (const { producerId } of log.activeProducers()) nextId = Math.max(nextId, producerId + 1)
@@ -198,7 +239,7 @@ export class Broker {
   /** What earlier runs deleted and did not come to remove; that can take long, and nobody waits for it. */
   private finishDeletions(): void {
     const ids = new Set(Array.from(this.image.topics.values(), ({ id }) => id))
-    this.logDirectory
+    this.directories
       .removeDeleted(id => ids.has(id))
       .then(
         directories => {
@@ -221,10 +262,44 @@ export class Broker {
     this.groups.topicsChanged(before, after)
   }
 
+  /** A data directory has failed; its partitions hear of it themselves. */
+  private directoryFailed(): void {
+    const reason = this.whyCannotGoOn()
+    if (reason === null) return
+    this.logger.error('broker cannot go on', { reason })
+    this.onFailed(reason)
+  }
+
+  /** What the broker cannot go on without; null while it has all of that. */
+  whyCannotGoOn(): string | null {
+    const { failure, path } = this.metadata
+    if (this.directories.online.length === 0) {
+      return `no data directory is left: ${failure?.message ?? 'all have failed'}`
+    }
+    return failure === null
+      ? null
+      : `${path}, which holds the metadata, is offline: ${failure.message}`
+  }
+
+  /** A partition of the offsets topic may be offline. Later: it may have failed under the hands of its coordinator. */
+  private lookForCoordinators(): void {
+    Promise.resolve()
+      .then(() => this.groups.follow())
+      .catch(error => this.logger.error('groups not let go of', { error }))
+  }
+
+  private *directoryFigures(): Iterable<DirectoryFigures> {
+    const { offline, online } = this.directories
+    for (const { path, free } of online) {
+      yield { path, isOffline: false, freeBytes: free.freeBytes, isLow: free.isLow }
+    }
+    for (const { path } of offline) yield { path, isOffline: true, freeBytes: 0, isLow: false }
+  }
+
   private checkpointLater(): void {
     const intervalMs = this.config.logFlushOffsetCheckpointIntervalMs
     this.checkpointTimer = this.io.clock.timer(intervalMs, () => {
-      this.logDirectory
+      this.directories
         .checkpoint()
         .catch(error => this.logger.error('checkpoint not written', { error }))
         .finally(() => this.checkpointLater())
@@ -247,7 +322,7 @@ export class Broker {
         ...this.cleaner.figures,
         sinceLastRunMs: this.io.clock.nowMs() - this.cleaner.figures.lastRunMs,
       }),
-      space: () => this.logDirectory.free,
+      directories: () => this.directoryFigures(),
       budget: () => this.budget,
       fetchSessions: () => ({
         sessions: this.fetchSessions.count,
@@ -259,12 +334,9 @@ export class Broker {
 
   private clusterFigures() {
     const { config, image } = this
-    let offline = 0
-    let count = 0
-    for (const partition of this.replicas.all()) {
-      count++
-      if (partition.log.failure !== null) offline++
-    }
+    const offline = this.replicas.offlineCount
+    let count = offline
+    for (const _ of this.replicas.all()) count++
     const { host, port } = config.listeners[0]!
     return {
       brokers: [{ id: config.nodeId, address: `${host === '' ? 'localhost' : host}:${port}` }],
@@ -304,27 +376,4 @@ export class Broker {
       }
     }
   }
-}
-
-/**
- * The ids in `meta.properties`, which is written where there is none. A directory keeps the id of the node that it was
- * made for: serving it under another one would make two nodes of one.
- */
-async function identify(directory: LogDirectory, config: BrokerConfig, io: Io): Promise<string> {
-  const known = directory.metaProperties
-  if (known === null) {
-    const made = { clusterId: io.uuid(), nodeId: config.nodeId, directoryId: io.uuid() }
-    await directory.writeMetaProperties(made)
-    return made.clusterId
-  }
-  if (!config.given.has('broker.id')) {
-    giveIfMissing(config, 'node.id', { text: String(known.nodeId), origin: 'meta.properties' })
-  }
-  if (config.nodeId !== known.nodeId) {
-    throw new Error(
-      `${directory.path} belongs to node ${known.nodeId}, but node.id is ${config.nodeId}: ` +
-        'set node.id to it, or use another directory (log.dirs, --data-dir)',
-    )
-  }
-  return known.clusterId
 }

@@ -17,7 +17,8 @@ export type FromWorker =
   | { readonly kind: 'bytes'; readonly bytes: number }
   | { readonly kind: 'group'; readonly group: CleanedGroup }
   | { readonly kind: 'done'; readonly result: CleaningResult }
-  | { readonly kind: 'failed'; readonly message: string }
+  /** `code`: the system's, where it is an error of the system. */
+  | { readonly kind: 'failed'; readonly message: string; readonly code?: string }
 
 export type ToWorker = 'counted' | 'swapped'
 
@@ -57,7 +58,7 @@ function conversation(worker: Worker, env: CleaningEnvironment): Promise<Cleanin
         case 'done':
           return resolve(message.result)
         case 'failed':
-          throw new Error(message.message)
+          throw Object.assign(new Error(message.message), { code: message.code })
       }
     }
     worker.on('message', message => {

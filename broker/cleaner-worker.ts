@@ -47,6 +47,8 @@ try {
   const result = await clean(workerData as CleaningJob, { disk: new SystemDisk(), pace, finished })
   post({ kind: 'done', result })
 } catch (error) {
-  post({ kind: 'failed', message: error instanceof Error ? error.message : String(error) })
+  const message = error instanceof Error ? error.message : String(error)
+  const { code } = (error ?? {}) as { code?: unknown }
+  post({ kind: 'failed', message, ...(typeof code === 'string' && { code }) })
 }
 parentPort!.close()

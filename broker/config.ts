@@ -6,6 +6,7 @@
  * has an effect (and types `BrokerConfig`), ignored.ts what is accepted without one. To add a setting, add a row; to make an
  * ignored one work, move its row.
  */
+import { normalize } from 'node:path'
 import { type TopicDefaults, topicSettings } from '../segment-store/config.ts'
 import {
   camelCase,
@@ -69,7 +70,8 @@ export type BrokerConfig = Omit<
   readonly maxConnectionsPerIpOverrides: ReadonlyMap<string, number>
   /** Null: no metrics over HTTP. `isDefault`: nobody asked for this address, so failing to bind it is no reason to stop. */
   readonly metricsListener: { host: string; port: number; isDefault: boolean } | null
-  readonly dataDir: string
+  /** Where the logs are: `log.dirs`, or `log.dir` where that is not set. */
+  readonly dataDirs: readonly string[]
   /** `log.initial.task.delay.ms`, which is not among the documented settings. */
   readonly logInitialTaskDelayMs: number
   /** What topics inherit from this broker. */
@@ -274,7 +276,7 @@ function resolve(
     metricsListener: parseMetricsListener(values, given, problems),
     queuedMaxRequestBytes:
       values.queuedMaxRequestBytes > 0 ? values.queuedMaxRequestBytes : DEFAULT_QUEUED_BYTES,
-    dataDir: dataDirectory(values, problems),
+    dataDirs: dataDirectories(values, problems),
     logInitialTaskDelayMs: all.get('log.initial.task.delay.ms') as number,
     topicDefaults: topicDefaults(values, all),
     ignored: ignoredNames(given),
@@ -297,13 +299,15 @@ function nodeId(values: Values, given: ReadonlyMap<string, Given>, problems: str
   return nodeId
 }
 
-function dataDirectory(values: Values, problems: string[]): string {
+function dataDirectories(values: Values, problems: string[]): readonly string[] {
   const name = values.logDirs === null ? 'log.dir' : 'log.dirs'
-  const directories = (values.logDirs ?? values.logDir).filter(directory => directory !== '')
-  if (directories.length !== 1) {
-    problems.push(`${name}: exactly one directory is served so far, not ${directories.length}`)
-  }
-  return directories[0] ?? ''
+  const given = (values.logDirs ?? values.logDir).filter(directory => directory !== '')
+  const directories = given.map(directory => normalize(directory).replace(/(?<=.)\/$/, ''))
+  if (directories.length === 0) problems.push(`${name}: names no directory`)
+  const twice = directories.find((directory, i) => directories.indexOf(directory) < i)
+  if (twice !== undefined) problems.push(`${name}: ${twice} is named twice`)
+  // As they were written: people look for these names in the log.
+  return given.map(directory => directory.replace(/(?<=.)\/+$/, ''))
 }
 
 function parseOverrides(text: string, problems: string[]): ReadonlyMap<string, number> {

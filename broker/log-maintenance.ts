@@ -6,9 +6,9 @@
  * One log is looked at after the other, so that a broker with thousands of them stays responsive.
  */
 import type { Clock, Timer } from '../protocol/io.ts'
-import type { DeletedFiles } from '../segment-store/deleted-files.ts'
-import type { FreeSpace } from '../segment-store/free-space.ts'
 import type { Log } from '../segment-store/log.ts'
+import type { LogDirectories } from '../segment-store/log-directories.ts'
+import type { LogDirectory } from '../segment-store/log-directory.ts'
 import type { BrokerConfig } from './config.ts'
 import type { LogCleaner } from './log-cleaner.ts'
 import type { Logger } from './logger.ts'
@@ -22,9 +22,8 @@ export interface LogMaintenanceOptions {
   readonly config: BrokerConfig
   readonly clock: Clock
   readonly logger: Logger
-  readonly deletedFiles: DeletedFiles
+  readonly directories: LogDirectories
   readonly cleaner: LogCleaner
-  readonly free: FreeSpace
   /** The logs that are open now. */
   readonly logs: () => Iterable<Log>
 }
@@ -50,11 +49,11 @@ export class LogMaintenance {
       intervalMs: () => config.logCleanerBackoffMs,
     })
     this.repeat('removal of dropped files', SWEEP_INTERVAL_MS, {
-      run: () => this.options.deletedFiles.sweep(this.options.free.isTight),
+      run: () => this.inEach(({ deletedFiles, free }) => deletedFiles.sweep(free.isTight)),
       intervalMs: () => SWEEP_INTERVAL_MS,
     })
     this.repeat('free space', SPACE_INTERVAL_MS, {
-      run: () => this.options.free.check(),
+      run: () => this.inEach(({ free }) => free.check()),
       intervalMs: () => SPACE_INTERVAL_MS,
     })
   }
@@ -85,6 +84,10 @@ export class LogMaintenance {
       this.running.add(run)
     })
     this.timers.set(name, timer)
+  }
+
+  private async inEach(run: (directory: LogDirectory) => Promise<void>): Promise<void> {
+    await Promise.all(this.options.directories.online.map(run))
   }
 
   /** One pass over all logs. What goes wrong with one of them is logged, and does not keep the others. */

@@ -59,6 +59,10 @@ export async function runBroker(options: RunBrokerOptions): Promise<void> {
   }
   sayReady(running, logger)
   stopOnSignal(running, logger)
+  void running.failed.then(reason => {
+    logger.error('broker stopped', { reason })
+    process.exit(1)
+  })
 }
 
 function sayReady(running: RunningBroker, logger: Logger): void {
@@ -66,7 +70,7 @@ function sayReady(running: RunningBroker, logger: Logger): void {
   logger.info('broker ready', {
     nodeId: broker.config.nodeId,
     addresses: server.addresses.map(({ name, host, port }) => `${name}://${host}:${port}`),
-    dataDir: broker.logDirectory.path,
+    dataDirs: broker.directories.all.map(({ path }) => path),
     metrics: metricsAddress === null ? 'off' : `http://${metricsAddress}/metrics`,
     topics: broker.image.topics.size,
     // From the start of the process, module loading included.

@@ -15,6 +15,7 @@ import { cleanerMetrics } from './cleaner-metrics.ts'
 import { groupFamilies } from './group-metric-families.ts'
 import type {
   ClusterFigures,
+  DirectoryFigures,
   GroupFigures,
   Metrics,
   MetricsSources,
@@ -348,6 +349,22 @@ function listenerFamily(
 }
 
 /** One value that the broker is asked for, absent while it starts. */
+const LOG_MANAGER = 'kafka_log_logmanager'
+
+/** A figure of each data directory that has it. */
+function directoryFamily(
+  name: string,
+  help: string,
+  value: (directory: DirectoryFigures) => number | null,
+): MetricFamily {
+  const collect = ({ sources }: Snapshot) =>
+    [...(sources?.directories() ?? [])].flatMap(directory => {
+      const found = value(directory)
+      return found === null ? [] : [{ labels: { directory: directory.path }, value: found }]
+    })
+  return { name, type: 'gauge', labels: ['directory'], help, collect }
+}
+
 function sourceFamily(
   name: string,
   type: 'counter' | 'gauge',
@@ -409,17 +426,24 @@ const ownFamilies: readonly MetricFamily[] = [
     'Times that all logs were checked in the background from end to end.',
     s => s.scrub().rounds,
   ),
-  sourceFamily(
-    'ottla_log_dir_free_bytes',
-    'gauge',
-    'Bytes free on the disk of the data directory.',
-    s => s.space().freeBytes,
+  directoryFamily('ottla_log_dir_free_bytes', 'Bytes free on the disk of a data directory.', d => {
+    return d.isOffline ? null : d.freeBytes
+  }),
+  directoryFamily(
+    'ottla_log_dir_refuses_producers',
+    '1 while producers are refused because less than log.dir.free.bytes.min is free.',
+    d => (d.isOffline ? null : Number(d.isLow)),
   ),
   sourceFamily(
-    'ottla_log_dir_refuses_producers',
+    `${LOG_MANAGER}_offlinelogdirectorycount`,
     'gauge',
-    '1 while producers are refused because less than log.dir.free.bytes.min is free.',
-    s => Number(s.space().isLow),
+    'Data directories that are offline.',
+    s => [...s.directories()].filter(({ isOffline }) => isOffline).length,
+  ),
+  directoryFamily(
+    `${LOG_MANAGER}_logdirectoryoffline`,
+    '1 for a data directory that is offline.',
+    d => Number(d.isOffline),
   ),
   {
     name: 'ottla_event_loop_lag_seconds',

@@ -16,7 +16,8 @@ import type { Metrics } from './metrics.ts'
 import type { MetricsRegistry } from './metrics-registry.ts'
 
 export type Readiness =
-  | { readonly isReady: true }
+  /** `remark`: what is not well although clients are served. */
+  | { readonly isReady: true; readonly remark?: string }
   | { readonly isReady: false; readonly reason: string }
 
 export interface HostAndPort {
@@ -172,7 +173,8 @@ class Pages {
 
   private ready(): Page {
     const readiness = this.options.readiness()
-    return readiness.isReady ? text(200, 'ready') : text(503, readiness.reason)
+    if (!readiness.isReady) return text(503, readiness.reason)
+    return text(200, readiness.remark === undefined ? 'ready' : `ready; ${readiness.remark}`)
   }
 }
 

@@ -80,6 +80,14 @@ export interface PartitionFigures {
   readonly sizeBytes: number
 }
 
+/** A data directory; `isLow`: producers are refused. The free space is as last asked. */
+export interface DirectoryFigures {
+  readonly path: string
+  readonly isOffline: boolean
+  readonly freeBytes: number
+  readonly isLow: boolean
+}
+
 export interface ClusterFigures {
   readonly brokers: readonly { readonly id: number; readonly address: string }[]
   readonly isController: boolean
@@ -133,8 +141,7 @@ export interface MetricsSources {
     readonly bytesRead: number
     readonly bytesWritten: number
   }
-  /** Of the data directory's disk, as last asked; `isLow`: producers are refused. */
-  space(): { readonly freeBytes: number; readonly isLow: boolean }
+  directories(): Iterable<DirectoryFigures>
   budget(): { readonly used: number; readonly limit: number }
   fetchSessions(): {
     readonly sessions: number

@@ -27,7 +27,9 @@ export class RunningBroker {
   readonly server: Server
   readonly metricsAddress: string | null
   private readonly metricsServer: MetricsServer | null
-  private readiness: Readiness = { isReady: true }
+  /** Resolves when the broker has stopped because it could not go on, with the reason; otherwise never. */
+  readonly failed: Promise<string>
+  private reason: string | null = null
   private stopping: Promise<void> | null = null
 
   private constructor(broker: Broker, server: Server, metricsServer: MetricsServer | null) {
@@ -35,21 +37,39 @@ export class RunningBroker {
     this.server = server
     this.metricsServer = metricsServer
     this.metricsAddress = metricsServer?.address ?? null
+    this.failed = new Promise(resolve => {
+      broker.onFailed = reason => {
+        this.reason = reason
+        // What cannot be closed in order any more is recovered by the next start.
+        this.stop().then(
+          () => resolve(reason),
+          () => resolve(reason),
+        )
+      }
+    })
+    const already = broker.whyCannotGoOn()
+    if (already !== null) broker.onFailed(already)
+  }
+
+  private get readiness(): Readiness {
+    if (this.reason !== null) return { isReady: false, reason: this.reason }
+    if (this.stopping !== null) return { isReady: false, reason: 'stopping' }
+    const paths = this.broker.directories.offline.map(({ path }) => path)
+    const remark = `data directories offline: ${paths.join(', ')}`
+    return paths.length === 0 ? { isReady: true } : { isReady: true, remark }
   }
 
   /** Resolves when clients can connect. Rejects, with nothing left open, with what is wrong. */
   static async start(options: RunOptions): Promise<RunningBroker> {
     const metrics = new Metrics()
-    let readiness: Readiness = { isReady: false, reason: 'starting' }
     let running: RunningBroker | null = null
-    const current = () => running?.readiness ?? readiness
+    const current = (): Readiness => running?.readiness ?? { isReady: false, reason: 'starting' }
     const metricsServer = await openMetrics(options, metrics, current)
     try {
       const broker = await Broker.start({ ...options, metrics, version: VERSION })
       try {
         const server = await Server.open(broker)
         running = new RunningBroker(broker, server, metricsServer)
-        readiness = { isReady: true }
         return running
       } catch (error) {
         await broker.stop()
@@ -68,7 +88,6 @@ export class RunningBroker {
   }
 
   private async stopOnce(): Promise<void> {
-    this.readiness = { isReady: false, reason: 'stopping' }
     await this.server.stop()
     await this.broker.stop()
     await this.metricsServer?.close()

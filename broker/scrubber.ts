@@ -18,12 +18,11 @@ const REMEMBERED = 10_000
 
 export interface ScrubberOptions {
   readonly clock: Clock
-  readonly disk: Disk
   readonly logger: Logger
   /** 0: nothing is ever read. */
   readonly bytesPerSecond: number
-  /** The directories of the logs that are open. */
-  readonly directories: () => Iterable<string>
+  /** The logs that are open. */
+  readonly logs: () => Iterable<{ readonly disk: Disk; readonly directory: string }>
 }
 
 class StoppedError extends Error {
@@ -57,7 +56,8 @@ export class Scrubber {
     try {
       while (true) {
         await this.pause(REST_MS)
-        for (const directory of [...this.options.directories()]) await this.check(directory)
+        for (const { disk, directory } of [...this.options.logs()])
+          await this.check(disk, directory)
         this.rounds += 1
       }
     } catch (error) {
@@ -67,8 +67,8 @@ export class Scrubber {
     }
   }
 
-  private async check(directory: string): Promise<void> {
-    const { disk, bytesPerSecond, logger } = this.options
+  private async check(disk: Disk, directory: string): Promise<void> {
+    const { bytesPerSecond, logger } = this.options
     try {
       const { problems } = await checkLog({
         disk,

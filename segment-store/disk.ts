@@ -2,6 +2,7 @@
  * Door 2: files. Everything that touches a file system goes through `Disk`, so that logs run on memory and on simulated
  * faulty disks as well. `system-disk.ts` is the implementation on Node's own `fs`, `memory-disk.ts` the one in memory.
  */
+import { constants } from 'node:os'
 
 export interface File {
   /** Bytes handed to the disk so far. */
@@ -66,6 +67,25 @@ export interface DiskLock {
 export function isDiskFull(error: unknown): boolean {
   const { code } = (error ?? {}) as { code?: unknown }
   return code === 'ENOSPC' || code === 'EDQUOT'
+}
+
+/** Errors of the system that say nothing about the medium: no room, no such name, no more descriptors, our own mistakes. */
+const NOT_THE_MEDIUM = new Set([
+  ...['ENOSPC', 'EDQUOT', 'ENOENT', 'EEXIST', 'ENOTEMPTY', 'EISDIR', 'EMFILE', 'ENFILE', 'ENOMEM'],
+  ...['EBADF', 'EINVAL', 'EINTR', 'EAGAIN', 'ENAMETOOLONG', 'EBUSY'],
+])
+
+/** An error of the operating system, not of this program. */
+export function isSystemError(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown }
+  if (typeof code !== 'string') return false
+  // Where libuv has no name for a number (EUCLEAN) its code is a sentence.
+  return Object.hasOwn(constants.errno, code) || code.startsWith('Unknown system error')
+}
+
+/** What lies under a file cannot be relied on any more: a read, write or sync failed for its own sake. */
+export function isDiskGone(error: unknown): boolean {
+  return isSystemError(error) && !NOT_THE_MEDIUM.has((error as { code: string }).code)
 }
 
 /** The lock is held by someone who lives. */

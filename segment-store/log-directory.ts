@@ -11,6 +11,8 @@
  *   orders-0/ orders-1/ …                the logs: <topic>-<partition>
  *   orders-0.<id>-delete/                a deleted log on its way out
  *
+ * A directory whose medium fails goes offline as a whole, until the next start: its logs fail, nothing more is written.
+ *
  * Invariant: the clean mark is removed before the first log is opened and written after the last one was closed.
  */
 import type { BufferPool } from '../protocol/buffer-pool.ts'
@@ -31,13 +33,14 @@ import {
 } from './checkpoint.ts'
 import type { LogConfig } from './config.ts'
 import { DeletedFiles } from './deleted-files.ts'
-import { type Disk, type DiskLock, LockedError } from './disk.ts'
+import { type Disk, type DiskLock, isSystemError, LockedError } from './disk.ts'
 import { FreeSpace } from './free-space.ts'
 import { Log } from './log.ts'
 import type { LogCallbacks, StoreLog } from './log-options.ts'
 import { asideName, isDeletedLog, removeAside, whyLeftAlone } from './logs-aside.ts'
 import { OffsetCheckpoints } from './offset-checkpoints.ts'
 import { Staging } from './staging.ts'
+import { type DiskFailure, WatchedDisk } from './watched-disk.ts'
 
 const CLEAN_MARK = '.kafka_cleanshutdown'
 /** Kafka's form of the mark; -1 is its "no broker epoch known". */
@@ -62,6 +65,10 @@ export interface LogDirectoryOptions {
   /** `log.dir.free.bytes.min`; without it nothing is refused before the disk is full. */
   readonly freeBytesMin?: number
   readonly log?: StoreLog
+  /** Shared by all directories of a broker; without it this one has its own. */
+  readonly staging?: Staging
+  /** The directory is offline from now on; called once, before its logs hear of it. */
+  readonly onFailed?: (directory: LogDirectory, failure: DiskFailure) => void
 }
 
 export interface PartitionDirectory {
@@ -79,9 +86,14 @@ export interface LeftAlone {
 
 export class LogDirectory {
   readonly path: string
+  /** For all files below this directory: it notices when the medium fails. */
+  readonly disk: Disk
+  /** Why the directory is offline; null while it works. */
+  failure: Error | null = null
+  private readonly watched: WatchedDisk
   private readonly options: LogDirectoryOptions
   private readonly lock: DiskLock
-  private readonly staging = new Staging()
+  private readonly staging: Staging
   /** Dropped segments that stay for `file.delete.delay.ms`; whoever has a timer calls its `sweep`. */
   readonly deletedFiles: DeletedFiles
   /** The room that is left; whoever has a timer calls its `check`. */
@@ -89,6 +101,10 @@ export class LogDirectory {
   private readonly logs = new Map<string, Log>()
   /** Names of log directories that exist. */
   private readonly names = new Set<string>()
+  /** And of those that do not exist yet. */
+  private readonly making = new Set<string>()
+  /** Names of the files beside them, as found at the start. */
+  private readonly files = new Set<string>()
   private skipped: LeftAlone[] = []
   private properties: MetaProperties | null = null
   /** Whether the directory was closed in order before it was opened now. */
@@ -123,21 +139,28 @@ export class LogDirectory {
     this.path = options.path
     this.options = options
     this.lock = lock
-    this.deletedFiles = new DeletedFiles(options.disk, () => options.io.clock.nowMs())
-    const { disk, path, freeBytesMin: minBytes = 0, log } = options
+    this.staging = options.staging ?? new Staging()
+    this.watched = new WatchedDisk(options.disk, failure => this.fail(failure))
+    this.disk = this.watched
+    this.deletedFiles = new DeletedFiles(this.disk, () => options.io.clock.nowMs())
+    const { disk } = this
+    const { path, freeBytesMin: minBytes = 0, log } = options
     this.free = new FreeSpace({ disk, path, minBytes, log })
     this.checkpoints = new OffsetCheckpoints({ path, disk, log, space: this.free, logs: this.logs })
   }
 
   private async load(): Promise<void> {
-    const { disk, path } = this.options
+    const { disk, path } = this
     const properties = await disk.readFile(`${path}/${META_PROPERTIES}`)
     if (properties !== null) this.properties = parseMetaProperties(properties)
     await this.checkpoints.load()
     const entries = await disk.list(path)
     this.skipped = []
     for (const { name, isDirectory } of entries) {
-      if (!isDirectory) continue
+      if (!isDirectory) {
+        this.files.add(name)
+        continue
+      }
       const why = whyLeftAlone(name)
       if (why === null) this.names.add(name)
       else this.skipped.push({ name, why })
@@ -145,7 +168,7 @@ export class LogDirectory {
     for (const { name, why } of this.skipped) {
       this.options.log?.info('directory left alone', { directory: `${path}/${name}`, why })
     }
-    this.wasCleanShutdown = entries.some(({ name }) => name === CLEAN_MARK)
+    this.wasCleanShutdown = this.files.has(CLEAN_MARK)
     if (this.wasCleanShutdown) {
       await disk.remove(`${path}/${CLEAN_MARK}`)
       await disk.syncDirectory(path)
@@ -156,15 +179,41 @@ export class LogDirectory {
     }
   }
 
+  /** Takes the directory offline: none of its logs is served any more, nothing is written to it. */
+  fail(failure: DiskFailure): void {
+    if (this.failure !== null) return
+    this.failure = failure.error
+    this.watched.giveUp(failure.error)
+    this.options.onFailed?.(this, failure)
+    for (const log of this.logs.values()) log.writer.fail(failure.error)
+  }
+
+  /** Whether the directory had a file of this name when it was opened. */
+  hasFile(name: string): boolean {
+    return this.files.has(name)
+  }
+
+  /** Whether there is a log of this name, opened or not. */
+  hasLog(name: string): boolean {
+    return this.names.has(name)
+  }
+
+  logNames(): Iterable<string> {
+    return this.names
+  }
+
+  /** Logs that there are or will be, opened or not. */
+  get logCount(): number {
+    return this.names.size + this.making.size
+  }
+
   get metaProperties(): MetaProperties | null {
     return this.properties
   }
 
   async writeMetaProperties(properties: MetaProperties): Promise<void> {
-    await this.options.disk.replaceFile(
-      `${this.path}/${META_PROPERTIES}`,
-      encodeMetaProperties(properties),
-    )
+    const bytes = encodeMetaProperties(properties)
+    await this.disk.replaceFile(`${this.path}/${META_PROPERTIES}`, bytes)
     this.properties = properties
   }
 
@@ -177,15 +226,17 @@ export class LogDirectory {
       found.push({
         topic: name.slice(0, dash),
         partition: Number(name.slice(dash + 1)),
-        topicId: await this.topicIdOf(directory),
+        topicId: await this.topicIdOf(name),
         directory,
       })
     }
     return found
   }
 
-  private async topicIdOf(directory: string): Promise<string | null> {
-    const bytes = await this.options.disk.readFile(`${directory}/${PARTITION_METADATA}`)
+  /** The topic id that the directory of this name says it is of; null where it does not say so. */
+  async topicIdOf(name: string): Promise<string | null> {
+    const directory = `${this.path}/${name}`
+    const bytes = await this.disk.readFile(`${directory}/${PARTITION_METADATA}`)
     if (bytes === null) return null
     try {
       return parsePartitionMetadata(bytes)
@@ -212,13 +263,18 @@ export class LogDirectory {
     on: LogCallbacks,
   ): Promise<Log> {
     const name = `${topic}-${partition}`
+    // At once: whoever chooses among directories counts it already.
+    if (!this.names.has(name)) this.making.add(name)
     try {
       const log = await this.free.withReserve(() => this.open(name, topicId, config, on))
       this.logs.set(name, log)
+      if (this.failure !== null) log.writer.fail(this.failure)
       return log
     } catch (error) {
       this.hasUnopened = true
       throw error
+    } finally {
+      this.making.delete(name)
     }
   }
 
@@ -228,7 +284,8 @@ export class LogDirectory {
     config: LogConfig,
     on: LogCallbacks,
   ): Promise<Log> {
-    const { disk, io, buffers, producerIdExpirationMs, log } = this.options
+    const { io, buffers, producerIdExpirationMs, log } = this.options
+    const { disk } = this
     const directory = `${this.path}/${name}`
     await this.setStrayAside(name, topicId)
     const isNew = !this.names.has(name)
@@ -237,8 +294,9 @@ export class LogDirectory {
       if (this.checkpoints.forget(name)) await this.checkpoints.save()
       await disk.makeDirectory(directory)
       this.names.add(name)
+      this.making.delete(name)
     }
-    const found = isNew ? null : await this.topicIdOf(directory)
+    const found = isNew ? null : await this.topicIdOf(name)
     if (found === null && topicId !== null) {
       const bytes = encodePartitionMetadata(topicId)
       await disk.replaceFile(`${directory}/${PARTITION_METADATA}`, bytes)
@@ -264,11 +322,21 @@ export class LogDirectory {
       cleanedOffset: checkpoints.offsetOf(CLEANED_OFFSETS, name) ?? 0,
       on: {
         ...on,
+        failed: error => this.logFailed(directory, error, on),
         startMoved: () => checkpoints.save(),
         cleanedMoved: () => checkpoints.save(),
       },
     })
     return opened
+  }
+
+  /** A log that the system has let down takes the directory with it; one that met a mistake of ours goes alone. */
+  private logFailed(file: string, error: Error, on: LogCallbacks): void {
+    if (isSystemError(error)) this.fail({ operation: 'write', file, error })
+    else if (this.failure === null) {
+      this.options.log?.warn('log failed', { directory: file, error: error.message })
+    }
+    on.failed(error)
   }
 
   /**
@@ -277,7 +345,7 @@ export class LogDirectory {
    */
   private async setStrayAside(name: string, topicId: string | null): Promise<void> {
     if (topicId === null || !this.names.has(name)) return
-    const found = await this.topicIdOf(`${this.path}/${name}`)
+    const found = await this.topicIdOf(name)
     if (found === null || found === topicId) return
     if (this.logs.has(name)) {
       const detail = `${this.path}/${name} is open for topic id ${found}, not ${topicId}`
@@ -307,14 +375,16 @@ export class LogDirectory {
     this.logs.delete(log.name)
     this.names.delete(log.name)
     this.checkpoints.forget(log.name)
+    // What cannot be renamed now is named, or removed, at the next start.
+    if (this.failure !== null) return deleted()
     const aside = await this.setAside(log.name, 'delete')
     if (log.config.fileDeleteDelayMs > 0) {
       await this.deletedFiles.add(aside, log.config.fileDeleteDelayMs, at =>
-        removeAside(this.options.disk, at),
+        removeAside(this.disk, at),
       )
       return deleted()
     }
-    removeAside(this.options.disk, aside).then(deleted, error => {
+    removeAside(this.disk, aside).then(deleted, error => {
       this.options.log?.warn('deleted log not removed', { directory: aside, error: String(error) })
       deleted()
     })
@@ -322,8 +392,8 @@ export class LogDirectory {
 
   /** Gives a log's directory the name that Kafka gives to one on its way out; durable when this resolves. */
   private async setAside(name: string, why: 'delete' | 'stray'): Promise<string> {
-    const { disk, io } = this.options
-    const aside = `${this.path}/${asideName(name, why, io.uuid())}`
+    const { disk } = this
+    const aside = `${this.path}/${asideName(name, why, this.options.io.uuid())}`
     await this.free.withReserve(() => disk.rename(`${this.path}/${name}`, aside))
     await disk.syncDirectory(this.path)
     return aside
@@ -338,13 +408,11 @@ export class LogDirectory {
     for (const { name } of this.skipped) {
       if (!isDeletedLog(name)) continue
       const directory = `${this.path}/${name}`
-      const topicId = await this.topicIdOf(directory)
+      const topicId = await this.topicIdOf(name)
       const isOurs =
-        topicId === null
-          ? (await this.options.disk.list(directory)).length === 0
-          : !isKnown(topicId)
+        topicId === null ? (await this.disk.list(directory)).length === 0 : !isKnown(topicId)
       if (!isOurs) continue
-      await removeAside(this.options.disk, directory)
+      await removeAside(this.disk, directory)
       removed.push(name)
     }
     this.skipped = this.skipped.filter(({ name }) => !removed.includes(name))
@@ -353,18 +421,20 @@ export class LogDirectory {
 
   /** Once a minute, and when something must not be forgotten: notes how far each log has come. */
   async checkpoint(): Promise<void> {
+    if (this.failure !== null) return
     const nowMs = this.options.io.clock.nowMs()
     for (const log of this.logs.values()) await log.housekeep(nowMs)
     await this.checkpoints.save()
   }
 
   space(): Promise<{ totalBytes: number; freeBytes: number }> {
-    return this.options.disk.space(this.path)
+    return this.disk.space(this.path)
   }
 
   /** A clean stop: closes the logs that are still open, and leaves the mark if all of them are well. */
   async close(): Promise<void> {
-    const { disk } = this.options
+    const { disk } = this
+    if (this.failure !== null) return await this.abandon()
     try {
       for (const log of this.logs.values()) await log.close()
       await this.checkpoints.save()

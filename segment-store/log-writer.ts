@@ -226,10 +226,9 @@ export class LogWriter {
 
   fail(error: unknown): void {
     if (!this.isWorking) return
-    const { name, segments, log, on } = this.options
+    const { segments, on } = this.options
     this.failure = error instanceof Error ? error : new Error(String(error))
     for (const segment of segments) segment.dropStaged()
-    log?.warn('log failed', { log: name, error: this.failure.message })
     on.failed(this.failure)
   }
 

@@ -26,7 +26,7 @@ import {
 } from './cleaner.ts'
 import type { LogConfig } from './config.ts'
 import { DeletedFiles } from './deleted-files.ts'
-import { type Disk, isDiskFull } from './disk.ts'
+import { type Disk, isDiskFull, isDiskGone } from './disk.ts'
 import type { EpochEndOffset, LeaderEpochs } from './leader-epochs.ts'
 import type { LogOptions, StoreLog } from './log-options.ts'
 import type { LogParts } from './log-parts.ts'
@@ -270,7 +270,6 @@ export class Log implements reader.ReadableLog, LogParts {
     })
     this.writer.inBackground(() => this.finishRoll(offset, snapshot))
   }
-
   get place(): SegmentPlace {
     return { disk: this.disk, directory: this.directory, staging: this.staging }
   }
@@ -392,7 +391,11 @@ export class Log implements reader.ReadableLog, LogParts {
   async compact(nowMs: number, options: CleaningOptions = {}): Promise<CleaningResult | null> {
     const dirtiness = await dirtinessOf(this, nowMs)
     if (dirtiness === null || !isWorthCleaning(this, dirtiness)) return null
-    return await cleanLog(this, nowMs, options)
+    return await cleanLog(this, nowMs, options).catch(error => {
+      // A thread of its own has a disk of its own.
+      if (isDiskGone(error)) this.writer.fail(error)
+      throw error
+    })
   }
 
   /** What there is to compact; null if the policy does not ask for compaction. */
@@ -443,7 +446,6 @@ export class Log implements reader.ReadableLog, LogParts {
     return this.exclusively(() => shortening.truncateFully(this, offset))
   }
 
-  /** Waits until nothing is being written any more, neither batches nor what describes them. */
   async settle(): Promise<void> {
     await this.writer.allWritten()
     await this.writer.settled()

@@ -44,7 +44,7 @@ export const describeTopicPartitions: Handler<'DescribeTopicPartitions'> = (
     }
     const start = cursor?.topicName === name ? cursor.partitionIndex : 0
     const end = Math.min(start + room, topic.partitions.length)
-    topics.push(present(topic, start, end))
+    topics.push(present(broker, topic, start, end))
     if (end < topic.partitions.length)
       return { topics, nextCursor: { topicName: name, partitionIndex: end } }
     room -= Math.max(0, end - start)
@@ -92,7 +92,8 @@ function nothingOf(name: string) {
   return { name, topicId: ZERO_UUID, isInternal: isInternalTopic(name), partitions: [] }
 }
 
-function present(topic: TopicImage, start: number, end: number): TopicAnswer {
+function present(broker: Broker, topic: TopicImage, start: number, end: number): TopicAnswer {
+  const { replicas } = broker
   return {
     errorCode: 0,
     name: topic.name,
@@ -100,21 +101,25 @@ function present(topic: TopicImage, start: number, end: number): TopicAnswer {
     isInternal: topic.isInternal,
     partitions: topic.partitions
       .slice(start, end)
-      .map((state, i) => presentPartition(state, start + i)),
+      .map((state, i) =>
+        presentPartition(state, start + i, replicas.isOffline(topic.name, start + i)),
+      ),
     topicAuthorizedOperations: ALL_TOPIC_OPERATIONS,
   }
 }
 
-function presentPartition(state: PartitionImage, partitionIndex: number) {
+/** A partition in an offline data directory has no leader, and its replica here is offline. */
+function presentPartition(state: PartitionImage, partitionIndex: number, isOffline: boolean) {
+  const hasLeader = state.leader >= 0 && !isOffline
   return {
-    errorCode: state.leader < 0 ? errorCode('LEADER_NOT_AVAILABLE') : 0,
+    errorCode: hasLeader ? 0 : errorCode('LEADER_NOT_AVAILABLE'),
     partitionIndex,
-    leaderId: state.leader,
+    leaderId: hasLeader ? state.leader : -1,
     leaderEpoch: state.leaderEpoch,
     replicaNodes: state.replicas,
     isrNodes: state.isr,
     eligibleLeaderReplicas: [],
     lastKnownElr: [],
-    offlineReplicas: [],
+    offlineReplicas: isOffline ? state.replicas : [],
   }
 }

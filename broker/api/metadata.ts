@@ -31,7 +31,7 @@ export const metadata: Handler<'Metadata'> = (broker, request, context) => {
       broker,
       request,
       context,
-      all.map(topic => present(topic, request)),
+      all.map(topic => present(broker, topic, request)),
     )
   }
   if (
@@ -123,7 +123,7 @@ function byName(
   failure?: unknown,
 ): TopicAnswer {
   const topic = broker.image.topics.get(name)
-  if (topic !== undefined) return present(topic, request)
+  if (topic !== undefined) return present(broker, topic, request)
   const absent = { name, topicId: ZERO_UUID, isInternal: isInternalTopic(name), partitions: [] }
   try {
     if (failure !== undefined) throw failure
@@ -137,7 +137,7 @@ function byName(
 
 function byId(broker: Broker, request: Request, context: RequestContext, id: string): TopicAnswer {
   const topic = broker.image.topicsById.get(id)
-  if (topic !== undefined) return present(topic, request)
+  if (topic !== undefined) return present(broker, topic, request)
   context.countError('UNKNOWN_TOPIC_ID')
   const { code } = new ProtocolError('UNKNOWN_TOPIC_ID')
   return { errorCode: code, name: null, topicId: id, partitions: [] }
@@ -153,13 +153,16 @@ function unsupportedId(
   return { errorCode, name: name ?? '', topicId, partitions: [] }
 }
 
-function present(topic: TopicImage, request: Request): TopicAnswer {
+function present(broker: Broker, topic: TopicImage, request: Request): TopicAnswer {
+  const { replicas } = broker
   return {
     errorCode: 0,
     name: topic.name,
     topicId: topic.id,
     isInternal: topic.isInternal,
-    partitions: topic.partitions.map(presentPartition),
+    partitions: topic.partitions.map((state, index) =>
+      presentPartition(state, index, replicas.isOffline(topic.name, index)),
+    ),
     ...operations(request),
   }
 }
@@ -172,15 +175,16 @@ function operations(request: Request) {
 
 const leaderNotAvailable = new ProtocolError('LEADER_NOT_AVAILABLE').code
 
-function presentPartition(state: PartitionImage, partitionIndex: number) {
-  const hasLeader = state.leader >= 0
+/** A partition in an offline data directory has no leader, and its replica here is offline. */
+function presentPartition(state: PartitionImage, partitionIndex: number, isOffline: boolean) {
+  const hasLeader = state.leader >= 0 && !isOffline
   return {
     errorCode: hasLeader ? 0 : leaderNotAvailable,
     partitionIndex,
-    leaderId: state.leader,
+    leaderId: hasLeader ? state.leader : -1,
     leaderEpoch: state.leaderEpoch,
     replicaNodes: state.replicas,
     isrNodes: state.isr,
-    offlineReplicas: [],
+    offlineReplicas: isOffline ? state.replicas : [],
   }
 }

@@ -59,6 +59,7 @@ interface Shard {
 /** A request inside a group. */
 interface Pending {
   readonly failed: (error: ErrorName) => GroupResponse
+  readonly shard: Shard
   /** Set once the request waits beyond its turn. */
   settle: ((response: GroupResponse) => void) | null
   response: GroupResponse | null
@@ -106,7 +107,7 @@ export class GroupCoordinator {
   /** Begins to load what is there; `loaded` tells when that is done. */
   start(image: ClusterImage): void {
     this.image = image
-    this.follow(image)
+    this.follow()
     this.expireLater()
     this.noteLater()
   }
@@ -121,10 +122,7 @@ export class GroupCoordinator {
     this.isStopped = true
     this.expiryTimer?.cancel()
     this.lagTimer?.cancel()
-    for (const entry of this.entries()) entry.timer?.cancel()
-    for (const [ticket, pending] of this.pendings) {
-      this.deliver(ticket, pending.failed('NOT_COORDINATOR'))
-    }
+    for (const shard of this.shards) if (shard !== undefined) this.unload(shard)
     this.shards.length = 0
   }
 
@@ -145,8 +143,8 @@ export class GroupCoordinator {
 
   topicsChanged(before: ClusterImage, after: ClusterImage): void {
     this.image = after
-    if (before.topics === after.topics || this.isStopped) return
-    this.follow(after)
+    if (before.topics === after.topics) return
+    this.follow()
     for (const topic of before.topics.values()) {
       if (after.topics.get(topic.name)?.id !== topic.id) this.forgetTopic(topic.name)
     }
@@ -155,8 +153,10 @@ export class GroupCoordinator {
     }
   }
 
-  private follow(image: ClusterImage): void {
-    const count = image.topics.get(OFFSETS_TOPIC)?.partitions.length ?? 0
+  /** Takes up the partitions of the offsets topic that are served here, and lets go of those that are not any more. */
+  follow(): void {
+    if (this.isStopped) return
+    const count = this.image.topics.get(OFFSETS_TOPIC)?.partitions.length ?? 0
     const fresh: Shard[] = []
     for (let index = 0; index < Math.max(count, this.shards.length); index++) {
       const old = this.shards[index]
@@ -176,6 +176,9 @@ export class GroupCoordinator {
   private unload(shard: Shard): void {
     for (const entry of shard.groups.values()) entry.timer?.cancel()
     shard.groups.clear()
+    for (const [ticket, pending] of this.pendings) {
+      if (pending.shard === shard) this.deliver(ticket, pending.failed('NOT_COORDINATOR'))
+    }
   }
 
   /** A topic is deleted, and what was read of it is nothing to a new one of its name. */
@@ -194,6 +197,7 @@ export class GroupCoordinator {
 
   private async load(shards: readonly Shard[]): Promise<void> {
     const { logger, io, config } = this.options
+    const bufferBytes = config.offsetsLoadBufferSize
     const beganMs = io.clock.monotonicMs()
     let toldMs = beganMs
     const total = { records: 0, bytes: 0 }
@@ -201,12 +205,7 @@ export class GroupCoordinator {
       if (this.isStopped) return
       const isWanted = () => !this.isStopped && this.shards.includes(shard)
       const apply = (record: OffsetsRecord) => this.replay(shard, record)
-      const summary = await loadPartition(
-        shard.partition,
-        config.offsetsLoadBufferSize,
-        isWanted,
-        apply,
-      )
+      const summary = await loadPartition(shard.partition, bufferBytes, isWanted, apply)
       if (!isWanted()) continue
       total.records += summary.records
       total.bytes += summary.bytes
@@ -307,7 +306,7 @@ export class GroupCoordinator {
     failed: (error: ErrorName) => R,
   ): Answer<R> {
     const ticket = this.nextTicket++
-    const pending: Pending = { failed, settle: null, response: null }
+    const pending: Pending = { failed, shard: entry.shard, settle: null, response: null }
     this.pendings.set(ticket, pending)
     const event = eventFor(ticket)
     this.replaceFor(entry, event)

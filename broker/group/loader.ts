@@ -8,6 +8,7 @@ import { MalformedError } from '../../protocol/buffer.ts'
 import { decodeOffsetsRecord, type OffsetsRecord } from '../../protocol/messages/offsets-topic.ts'
 import * as batches from '../../protocol/record-batch.ts'
 import { type DecodedRecord, decodeBatch } from '../../protocol/records.ts'
+import type { LogSlice } from '../../segment-store/log.ts'
 import type { Partition } from '../replication/partition.ts'
 
 export interface LoadSummary {
@@ -44,8 +45,9 @@ export async function loadPartition(
       minOneBatch: true,
       committed: false,
     }
-    const slice = await log.read(request)
+    let slice: LogSlice | null = null
     try {
+      slice = await log.read(request)
       const next = await loader.read(Buffer.concat(slice.chunks), offset)
       if (next <= offset) throw new MalformedError(`no whole batch at offset ${offset}`)
       offset = next
@@ -53,7 +55,7 @@ export async function loadPartition(
       loader.fault(offset, error)
       break
     } finally {
-      slice.release()
+      slice?.release()
     }
   }
   loader.summary.unfinished = loader.openTransactions

@@ -251,7 +251,7 @@ const metrics: Settings = because(PROMETHEUS, {
 })
 
 const disks: Settings = because(
-  'there is one data directory, and a broker whose disk fails stops using it',
+  'logs stay in the data directory that they were made in, and no controller elsewhere must hear of one that fails',
   {
     'cordoned.log.dirs': list([]),
     'log.dir.failure.timeout.ms': long(30_000, atLeast(1)),

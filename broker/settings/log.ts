@@ -81,13 +81,17 @@ export const logSettings = {
     t['min.compaction.lag.ms'],
   ),
   'log.cleanup.policy': defaultOf('cleanup.policy', t['cleanup.policy']),
-  'log.dir': list(['./ottla-data'], null, 'The data directory, unless log.dirs names one.'),
+  'log.dir': list(['./ottla-data'], null, 'The data directory, unless log.dirs names some.'),
   'log.dir.free.bytes.min': long(
     67_108_864,
     atLeast(0),
     'Below so many free bytes on the disk of a data directory (at most a twentieth of it) producers are refused with KAFKA_STORAGE_ERROR, which clients retry; all else goes on. A quarter above it they are welcome again. 0 lets the disk fill up.',
   ),
-  'log.dirs': list(null, null, 'The data directory. Only one is served so far.'),
+  'log.dirs': list(
+    null,
+    null,
+    'The data directories, usually one for each disk: a new partition goes where the fewest are. One that fails is offline until a restart, with its partitions; the first one holds the metadata, and the broker stops without it.',
+  ),
   'log.flush.interval.messages': defaultOf('flush.messages', t['flush.messages']),
   'log.flush.interval.ms': long(
     null,

@@ -102,7 +102,7 @@ describe('loadConfig', () => {
   it('needs nothing', () => {
     const config = loadConfig()
     assert.equal(config.nodeId, 1)
-    assert.equal(config.dataDir, './ottla-data')
+    assert.deepEqual(config.dataDirs, ['./ottla-data'])
     assert.deepEqual(config.listeners, [
       {
         name: 'PLAINTEXT',
@@ -125,7 +125,7 @@ describe('loadConfig', () => {
     const config = fromFile(text, { overrides, flags: { dataDir: '/flag', port: 0 } })
     assert.equal(config.numPartitions, 4)
     assert.equal(config.fetchMaxBytes, 2000)
-    assert.equal(config.dataDir, '/flag')
+    assert.deepEqual(config.dataDirs, ['/flag'])
     assert.equal(config.given.get('num.partitions')?.origin, '--override')
     assert.equal(config.given.get('fetch.max.bytes')?.origin, 'server.properties')
     assert.equal(config.given.get('log.dirs')?.origin, '--data-dir')
@@ -148,7 +148,7 @@ describe('loadConfig', () => {
         'segment.bytes=1048576',
         'zookeeper.connect=localhost:2181',
         'listeners=SSL://:9093',
-        'log.dirs=/a,/b',
+        'log.dirs=/a,/b,/a/',
         'num.io.threads=0',
       ].join('\n'),
     )
@@ -157,11 +157,19 @@ describe('loadConfig', () => {
       'Invalid value 0 for configuration num.partitions: Value must be at least 1',
       'Invalid value yes for configuration auto.create.topics.enable: Expected value to be either true or false',
       'listeners: SSL is SSL; only PLAINTEXT is served so far',
-      'log.dirs: exactly one directory is served so far, not 2',
+      'log.dirs: /a is named twice',
       'num.partitons: unknown setting; did you mean num.partitions?',
       'segment.bytes: a setting of topics, not of the broker; the default for all topics is log.segment.bytes',
       'zookeeper.connect: a setting of older Kafka versions; there is no ZooKeeper: remove it',
     ])
+  })
+
+  it('serves the directories of log.dirs, or of log.dir where that is not set', () => {
+    assert.deepEqual(fromFile('log.dir=/old\nlog.dirs=/a, b/,/c').dataDirs, ['/a', 'b', '/c'])
+    assert.deepEqual(fromFile('log.dir=/old').dataDirs, ['/old'])
+    assert.deepEqual(fromFile('log.dirs=/').dataDirs, ['/'])
+    assert.deepEqual(problems('log.dirs='), ['log.dirs: names no directory'])
+    assert.deepEqual(problems('log.dirs=a,b/../a'), ['log.dirs: a is named twice'])
   })
 
   it('suggests a name only where one is near', () => {

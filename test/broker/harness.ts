@@ -112,6 +112,7 @@ export async function testBroker(
     controller,
     store,
     producerIds: new ProducerIds(store),
+    replicas: { isOffline: () => false },
     get image() {
       return controller.image
     },

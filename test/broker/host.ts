@@ -205,13 +205,19 @@ export class Host {
 }
 
 export async function startHost(
-  options: { overrides?: readonly string[]; seed?: number; disk?: Disk } = {},
+  options: {
+    overrides?: readonly string[]
+    seed?: number
+    disk?: Disk
+    /** `log.dirs`. */
+    dataDir?: string
+  } = {},
 ): Promise<Host> {
   const { overrides = [], seed = 1 } = options
   const io = new FakeIo(seed)
   const config = loadConfig({
     overrides: ['listeners=PLAINTEXT://127.0.0.1:9092', ...overrides],
-    flags: { dataDir: '/ottla' },
+    flags: { dataDir: options.dataDir ?? '/ottla' },
   })
   const logger = recordingLogger()
   const disk = options.disk ?? new MemoryDisk(() => io.clock.nowMs())

@@ -73,7 +73,10 @@ function sources(partitions: readonly PartitionFigures[]): MetricsSources {
     slowDisk: () => 3,
     damagedBatches: () => 2,
     scrub: () => ({ bytes: 1000, problems: 1, rounds: 4 }),
-    space: () => ({ freeBytes: 4096, isLow: true }),
+    directories: () => [
+      { path: '/a', isOffline: false, freeBytes: 4096, isLow: true },
+      { path: '/b', isOffline: true, freeBytes: 0, isLow: false },
+    ],
     budget: () => ({ used: 100, limit: 1000 }),
     fetchSessions: () => ({ sessions: 3, partitions: 7, evictions: 2 }),
   }

@@ -44,10 +44,9 @@ async function scrubbed(bytesPerSecond: number) {
   }
   const scrubber = new Scrubber({
     clock,
-    disk,
     logger,
     bytesPerSecond,
-    directories: () => [directory],
+    logs: () => [{ disk, directory }],
   })
   return { disk, clock, lines, scrubber, opened }
 }
