@@ -4,9 +4,11 @@
  *
  *   range       topic by topic: to each subscriber, in order, a run of partitions; the first ones get one more
  *   roundrobin  all partitions of all topics, one after the other, to the subscribers in turn
+ *   sticky, cooperative-sticky: see `assignors-sticky.ts`
  *
  * Members are ordered by their instance id, those without one behind those with one, by member id.
  */
+import { byText } from './assignors-order.ts'
 import type { TopicPartition } from './topic-partition.ts'
 
 export interface GroupSubscriber {
@@ -15,11 +17,19 @@ export interface GroupSubscriber {
   readonly topics: readonly string[]
   /** What it has at the moment. */
   readonly owned: readonly TopicPartition[]
+  /** The generation in which it got that; -1 where it does not say (subscriptions before version 2). */
+  readonly generation: number
+  /** What its assignor of this name has to say (see `Assignor.userData`). */
+  readonly userData: Buffer | null
 }
 
 export interface Assignor {
   /** All members must know it by this name. */
   readonly name: string
+  /** Members keep what they have while the group meets (KIP-429); so do groups all of whose assignors say so. */
+  readonly isCooperative?: boolean
+  /** What a member tells the leader beside its topics: from its last share and generation; -1: it has had none. */
+  userData?(owned: readonly TopicPartition[], generation: number): Buffer | null
   /** `partitionCounts` has the topics that exist. Members left out get nothing. */
   assign(
     members: readonly GroupSubscriber[],
@@ -61,17 +71,6 @@ export const roundRobin: Assignor = {
   },
 }
 
-const BY_NAME: ReadonlyMap<string, Assignor> = new Map(
-  [range, roundRobin].map(assignor => [assignor.name, assignor]),
-)
-
-export type AssignorName = 'range' | 'roundrobin'
-
-/** One of ours, or undefined. */
-export function assignorNamed(name: string): Assignor | undefined {
-  return BY_NAME.get(name)
-}
-
 function emptyShares(members: readonly GroupSubscriber[]): Map<string, TopicPartition[]> {
   return new Map(members.map(({ memberId }) => [memberId, []]))
 }
@@ -84,7 +83,7 @@ function sortedTopics(
   const wanted = new Set(members.flatMap(({ topics }) => topics))
   return [...partitionCounts]
     .filter(([topic, count]) => wanted.has(topic) && count > 0)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .sort(([a], [b]) => byText(a, b))
 }
 
 function sorted(members: readonly GroupSubscriber[]): GroupSubscriber[] {
@@ -93,13 +92,8 @@ function sorted(members: readonly GroupSubscriber[]): GroupSubscriber[] {
 
 function byInstanceThenId(a: GroupSubscriber, b: GroupSubscriber): number {
   const [ours, theirs] = [a.groupInstanceId, b.groupInstanceId]
-  if (ours !== null && theirs !== null) return compare(ours, theirs)
+  if (ours !== null && theirs !== null) return byText(ours, theirs)
   if (ours !== null) return -1
   if (theirs !== null) return 1
-  return compare(a.memberId, b.memberId)
-}
-
-function compare(a: string, b: string): number {
-  if (a === b) return 0
-  return a < b ? -1 : 1
+  return byText(a.memberId, b.memberId)
 }

@@ -12,19 +12,31 @@ import type { TopicPartition } from './topic-partition.ts'
 
 export interface Subscription {
   readonly topics: readonly string[]
+  /** What the assignor adds. */
+  readonly userData: Buffer | null
   /** What the member has at the moment, from version 1 on. */
   readonly owned: readonly TopicPartition[]
+  /** When it got that, from version 2 on; else -1. */
+  readonly generation: number
 }
 
-const VERSION = 1
+const VERSION = 3
+const ASSIGNMENT_VERSION = 3
 
-export function encodeSubscription({ topics, owned }: Subscription): Buffer {
+export function encodeSubscription(
+  { topics, userData, owned, generation }: Subscription,
+  rackId = '',
+): Buffer {
   const writer = new Writer(128)
   writer.int16(VERSION)
   writer.int32(topics.length)
   for (const topic of topics) writeText(writer, topic)
-  writer.int32(-1)
+  writer.int32(userData === null ? -1 : userData.length)
+  if (userData !== null) writer.raw(userData)
   writePartitions(writer, owned)
+  writer.int32(generation)
+  if (rackId === '') writer.int16(-1)
+  else writeText(writer, rackId)
   return writer.bytes()
 }
 
@@ -33,13 +45,14 @@ export function decodeSubscription(bytes: Buffer): Subscription {
   const reader = new Reader(bytes)
   const version = reader.int16()
   const topics = readArray(reader, () => readText(reader))
-  skipBytes(reader)
-  return { topics, owned: version >= 1 ? readPartitions(reader) : [] }
+  const userData = readBytes(reader)
+  const owned = version >= 1 ? readPartitions(reader) : []
+  return { topics, userData, owned, generation: version >= 2 ? reader.int32() : -1 }
 }
 
 export function encodeAssignment(partitions: readonly TopicPartition[]): Buffer {
   const writer = new Writer(128)
-  writer.int16(VERSION)
+  writer.int16(ASSIGNMENT_VERSION)
   writePartitions(writer, partitions)
   writer.int32(-1)
   return writer.bytes()
@@ -53,7 +66,8 @@ export function decodeAssignment(bytes: Buffer): TopicPartition[] {
   return readPartitions(reader)
 }
 
-function writePartitions(writer: Writer, partitions: readonly TopicPartition[]): void {
+/** By topic: `array of (string topic, array of int32)`. */
+export function writePartitions(writer: Writer, partitions: readonly TopicPartition[]): void {
   const topics = new Map<string, number[]>()
   for (const { topic, partition } of partitions) {
     const list = topics.get(topic)
@@ -68,7 +82,8 @@ function writePartitions(writer: Writer, partitions: readonly TopicPartition[]):
   }
 }
 
-function readPartitions(reader: Reader): TopicPartition[] {
+/** What `writePartitions` writes. Throws a MalformedError. */
+export function readPartitions(reader: Reader): TopicPartition[] {
   return readArray(reader, () => {
     const topic = readText(reader)
     return readArray(reader, () => ({ topic, partition: reader.int32() }))
@@ -93,7 +108,7 @@ function readText(reader: Reader): string {
   return reader.text(reader.int16())
 }
 
-function skipBytes(reader: Reader): void {
+function readBytes(reader: Reader): Buffer | null {
   const length = reader.int32()
-  if (length > 0) reader.skip(length)
+  return length < 0 ? null : Buffer.from(reader.view(length))
 }

@@ -1,5 +1,10 @@
 /** A group member's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
-import { type Assignor, type AssignorName, assignorNamed, range } from './assignors.ts'
+import { type Assignor, range, roundRobin } from './assignors.ts'
+import { cooperativeSticky, sticky } from './assignors-sticky.ts'
+
+export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
+
+const ASSIGNORS = [range, roundRobin, sticky, cooperativeSticky]
 
 export interface GroupOptions {
   /** The group whose members share the partitions of topics (group.id). Default: none; partitions are assigned by hand. */
@@ -50,9 +55,11 @@ export function resolveGroupConfig(options: GroupOptions, wrong: string[]): Grou
   }
   const assignors: Assignor[] = []
   for (const given of options.assignors ?? [range]) {
-    const assignor = typeof given === 'string' ? assignorNamed(given) : given
-    if (assignor === undefined) wrong.push(`assignor '${given}' is not range or roundrobin`)
-    else assignors.push(assignor)
+    const assignor =
+      typeof given === 'string' ? ASSIGNORS.find(({ name }) => name === given) : given
+    if (assignor === undefined) {
+      wrong.push(`assignor '${given}' is not one of ${ASSIGNORS.map(a => a.name).join(', ')}`)
+    } else assignors.push(assignor)
   }
   if (assignors.length === 0) wrong.push('assignors is empty')
   const config: GroupConfig = {

@@ -208,7 +208,7 @@ export class GroupMember {
     attempt: Attempt,
   ): Promise<Joined> {
     const { groupId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs } = this.config
-    const metadata = encodeSubscription({ topics, owned: [] })
+    const metadata = encodeSubscription({ topics, userData: null, owned: [], generation: -1 })
     for (;;) {
       const request = {
         groupId,

@@ -1,12 +1,7 @@
 /** The package `ottla`: what applications may rely on. */
 export { Admin } from './admin.ts'
-export {
-  type Assignor,
-  type AssignorName,
-  type GroupSubscriber,
-  range,
-  roundRobin,
-} from './assignors.ts'
+export { type Assignor, type GroupSubscriber, range, roundRobin } from './assignors.ts'
+export { cooperativeSticky, sticky } from './assignors-sticky.ts'
 export { Client } from './client.ts'
 export type { ClientOptions } from './config.ts'
 export type {
@@ -32,6 +27,7 @@ export {
   VersionError,
 } from './errors.ts'
 export type { ConsumerRecord } from './fetched-records.ts'
+export type { AssignorName } from './group-config.ts'
 export type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
 export type { PartitionerName, PartitionFunction, PartitionQuestion } from './partitioner.ts'
 export type {

@@ -1,15 +1,21 @@
-/** Who gets what by range and round-robin: worked examples of the rules that Kafka documents, and properties. */
+/** Who gets what: worked examples of the rules that Kafka documents, a table of Kafka's own answers, and properties. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type Assignor, range, roundRobin } from '../../client/assignors.ts'
+import { cooperativeSticky, sticky } from '../../client/assignors-sticky.ts'
 import { chooseSeed, tier } from '../tiers.ts'
+import { compareWithKafka } from './kafka-assignments.ts'
 
 const member = (memberId: string, topics: string[], groupInstanceId: string | null = null) => ({
   memberId,
   groupInstanceId,
   topics,
   owned: [],
+  generation: -1,
+  userData: null,
 })
 
 function shares(
@@ -87,7 +93,7 @@ test('every partition that somebody wants goes to exactly one of those who want 
   const seed = chooseSeed()
   fc.assert(
     fc.property(
-      fc.constantFrom(range, roundRobin),
+      fc.constantFrom(range, roundRobin, sticky, cooperativeSticky),
       fc.array(topics, { minLength: 1, maxLength: 6 }),
       fc.array(fc.nat(7), { minLength: 4, maxLength: 4 }),
       (assignor, subscriptions, sizes) => {
@@ -107,4 +113,9 @@ test('every partition that somebody wants goes to exactly one of those who want 
     ),
     { seed, numRuns: tier.propertyRuns },
   )
+})
+
+test("on recorded groups every assignor comes to the result of Kafka's own class", () => {
+  const lines = readFileSync(join('test', 'client', 'assignors.jsonl'), 'utf8')
+  assert.equal(compareWithKafka(lines), 600)
 })

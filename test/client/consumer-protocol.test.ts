@@ -15,20 +15,37 @@ const owned = [
 ]
 
 test('a subscription, byte by byte', () => {
-  const bytes = encodeSubscription({ topics: ['ab'], owned })
+  const subscription = { topics: ['ab'], userData: Buffer.from([7]), owned, generation: 5 }
+  const bytes = encodeSubscription(subscription, 'r')
   const topics = '00000001 0002 6162'
   const partitions = '00000001 0002 6162 00000002 00000001 00000002'
-  assert.equal(bytes.toString('hex'), `0001 ${topics} ffffffff ${partitions}`.replaceAll(' ', ''))
-  assert.deepEqual(decodeSubscription(bytes), { topics: ['ab'], owned })
+  const hex = `0003 ${topics} 00000001 07 ${partitions} 00000005 0001 72`
+  assert.equal(bytes.toString('hex'), hex.replaceAll(' ', ''))
+  assert.deepEqual(decodeSubscription(bytes), subscription)
+  const bare = encodeSubscription({ topics: [], userData: null, owned: [], generation: -1 })
+  assert.equal(
+    bare.toString('hex'),
+    '0003 00000000 ffffffff 00000000 ffffffff ffff'.replaceAll(' ', ''),
+  )
 })
 
 test('older versions have less, newer ones more behind it', () => {
   const old = Buffer.from('0000 00000001 0002 6162 00000001 07'.replaceAll(' ', ''), 'hex')
-  assert.deepEqual(decodeSubscription(old), { topics: ['ab'], owned: [] })
-  const bytes = encodeSubscription({ topics: ['ab'], owned })
-  const newer = Buffer.concat([bytes, Buffer.from('00000005ffff', 'hex')])
-  newer.writeInt16BE(3, 0)
-  assert.deepEqual(decodeSubscription(newer), { topics: ['ab'], owned })
+  const nothing = { owned: [], generation: -1 }
+  assert.deepEqual(decodeSubscription(old), {
+    topics: ['ab'],
+    userData: Buffer.from([7]),
+    ...nothing,
+  })
+  const subscription = { topics: ['ab'], userData: null, owned, generation: 5 }
+  const newer = Buffer.concat([
+    encodeSubscription(subscription),
+    Buffer.from('00000005ffff', 'hex'),
+  ])
+  newer.writeInt16BE(4, 0)
+  assert.deepEqual(decodeSubscription(newer), subscription)
+  newer.writeInt16BE(1, 0)
+  assert.deepEqual(decodeSubscription(newer), { ...subscription, generation: -1 })
 })
 
 test('an assignment comes back; nothing is no partitions; cut bytes are refused', () => {

@@ -1,5 +1,7 @@
 /** Which partition a record goes to: the hash against values of Kafka's own tests, stickiness, turns. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { murmur2, partitionOfKey, Rotation } from '../../client/partitioner.ts'
 
@@ -15,6 +17,17 @@ const HASHES: readonly [string, number][] = [
 
 test('keys hash as in Kafka', () => {
   for (const [text, hash] of HASHES) assert.equal(murmur2(Buffer.from(text)), hash, text)
+})
+
+test("recorded keys hash as in Kafka's own class", () => {
+  const lines = readFileSync(join('test', 'client', 'murmur2.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+  assert.equal(lines.length, 200)
+  for (const line of lines) {
+    const [key, hash] = JSON.parse(line) as [string, number]
+    assert.equal(murmur2(Buffer.from(key, 'hex')), hash, key)
+  }
 })
 
 test('the hash becomes a partition without its sign bit', () => {
