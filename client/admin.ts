@@ -10,8 +10,11 @@ import type { RequestInput, ResponseOf } from '../protocol/apis.ts'
 import { ZERO_UUID } from '../protocol/buffer.ts'
 import { errorCode } from '../protocol/errors.ts'
 import { AdminBatch } from './admin-batch.ts'
+import { BrokerAdmin } from './broker-admin.ts'
 import type { Attempt, CallOptions, Cluster, Target } from './cluster.ts'
+import { deleteRecords, type RecordsToDelete, type TrimmedPartition } from './delete-records.ts'
 import { AnswerError, isRetriable, OptionError, type Place } from './errors.ts'
+import { GroupAdmin } from './group-admin.ts'
 import { listOffsets, type OffsetAnswer, type OffsetQuery } from './list-offsets.ts'
 
 export interface NewTopic {
@@ -99,9 +102,15 @@ const VISIBLE_WITHIN_MS = 10_000
 
 export class Admin {
   readonly cluster: Cluster
+  /** Consumer groups, their members and offsets. */
+  readonly groups: GroupAdmin
+  /** What brokers know of themselves, and of what is under way in the cluster. */
+  readonly brokers: BrokerAdmin
 
   constructor(cluster: Cluster) {
     this.cluster = cluster
+    this.groups = new GroupAdmin(cluster)
+    this.brokers = new BrokerAdmin(cluster)
   }
 
   async createTopics(
@@ -274,6 +283,14 @@ export class Admin {
   /** Offsets of partitions, in the order asked. What cannot be found out has its reason in `error`. */
   listOffsets(queries: readonly OffsetQuery[], options: CallOptions = {}): Promise<OffsetAnswer[]> {
     return listOffsets(this.cluster, queries, options)
+  }
+
+  /** Takes records from the front of partitions away, for all readers; returns where each begins now. */
+  deleteRecords(
+    places: readonly RecordsToDelete[],
+    options: CallOptions = {},
+  ): Promise<TrimmedPartition[]> {
+    return deleteRecords(this.cluster, places, options)
   }
 
   close(): void {

@@ -21,7 +21,7 @@ import {
   formatAddress,
   resolveClientConfig,
 } from './config.ts'
-import { Connection } from './connection.ts'
+import { Connection, type RequestWatch } from './connection.ts'
 import {
   AnswerError,
   ClosedError,
@@ -56,11 +56,26 @@ export interface Leader {
   readonly leaderEpoch: number
 }
 
+/** Who sees what goes to and fro. */
+export interface ClusterHooks {
+  /** Makes what hears of all requests to one broker; `nodeId` is below 0 for bootstrap addresses. */
+  readonly watch?: (nodeId: number, label: string) => RequestWatch
+  /** Sees the answer to a `request` before its caller, who waits for it and fails as it does. */
+  readonly answered?: (name: ApiName, answer: unknown, attempt: Attempt) => Promise<void> | void
+}
+
+export interface PartitionPicture extends Leader {
+  readonly errorCode: number
+  readonly replicaNodes: readonly number[]
+  readonly isrNodes: readonly number[]
+  readonly offlineReplicas: readonly number[]
+}
+
 /** A topic as the last metadata showed it. */
 export interface TopicPicture {
   readonly topicId: string
   /** By partition. */
-  readonly partitions: readonly Leader[]
+  readonly partitions: readonly PartitionPicture[]
 }
 
 /** A request, or how to write it in the version that is going to be used. */
@@ -80,6 +95,7 @@ const READ_BUFFER_BYTES = 65_536
 export class Cluster {
   readonly config: ClientConfig
   private readonly io: Io
+  private readonly hooks: ClusterHooks
   private readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   private readonly bootstrap: readonly Node[]
   private readonly brokers = new Map<number, Node>()
@@ -99,8 +115,9 @@ export class Cluster {
   private isClosed = false
 
   /** Connects only when the first call is made. Throws an OptionError. */
-  constructor(io: Io, options: ClientOptions) {
+  constructor(io: Io, options: ClientOptions, hooks: ClusterHooks = {}) {
     this.io = io
+    this.hooks = hooks
     this.config = resolveClientConfig(options)
     this.bootstrap = this.config.bootstrap.map((address, i) => newNode(-1 - i, address))
   }
@@ -137,7 +154,8 @@ export class Cluster {
         const nowMs = this.io.clock.monotonicMs()
         if (!this.hasConnected && nowMs - startMs >= this.config.bootstrapTimeoutMs) throw error
         const waitMs = this.backoffMs(tries)
-        if (nowMs + waitMs >= deadlineMs) throw gaveUp(what, nowMs - startMs, tries, error)
+        const isLast = tries > this.config.retries || nowMs + waitMs >= deadlineMs
+        if (isLast) throw gaveUp(what, nowMs - startMs, tries, error)
         if (needsMetadata(error)) this.isStale = true
         await this.pause(waitMs, signal)
       }
@@ -156,7 +174,9 @@ export class Cluster {
     attempt.asked = connection.label
     const body = typeof request === 'function' ? request(connection.version(name)) : request
     const timeoutMs = Math.min(requestTimeoutMs, this.leftMs(attempt))
-    return connection.send(name, body, { timeoutMs, signal: attempt.signal })
+    const answer = connection.send(name, body, { timeoutMs, signal: attempt.signal })
+    if (this.hooks.answered !== undefined) await this.hooks.answered(name, await answer, attempt)
+    return answer
   }
 
   /** Asks any broker about these topics (null: all; none: only the brokers) and brings our picture up to date. */
@@ -326,6 +346,7 @@ export class Cluster {
         label: labelOf(node),
         connectTimeoutMs: Math.min(this.config.connectTimeoutMs, timeoutMs),
         readBuffer: this.readBuffer,
+        watch: this.hooks.watch?.(node.id, labelOf(node)),
         unreachableAdvice: isAdvertised
           ? "the cluster itself gave this address: check that the broker runs, and its setting 'advertised.listeners'"
           : undefined,
@@ -374,7 +395,7 @@ export class Cluster {
     const { errorCode: code, name } = topic
     if (name === null || !this.tracked.has(name)) return
     if (code === 0) {
-      const partitions: Leader[] = []
+      const partitions: PartitionPicture[] = []
       for (const p of topic.partitions) partitions[p.partitionIndex] = p
       this.topics.set(name, { topicId: topic.topicId, partitions })
       this.refusals.delete(name)

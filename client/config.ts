@@ -32,6 +32,8 @@ export interface ClientOptions {
   readonly retryBackoffMs?: number | undefined
   /** Longest wait before a retry (retry.backoff.max.ms). Default: 1 s. */
   readonly retryBackoffMaxMs?: number | undefined
+  /** How often a call is tried again at most (retries). Default: as often as its time allows. */
+  readonly retries?: number | undefined
   /** Age at which the picture of the cluster is asked for again (metadata.max.age.ms). Default: 5 min. */
   readonly metadataMaxAgeMs?: number | undefined
   /** Whether asking about a topic that does not exist creates it, where brokers do that (allow.auto.create.topics). Default: no. */
@@ -49,6 +51,7 @@ export interface ClientConfig {
   readonly bootstrapTimeoutMs: number
   readonly retryBackoffMs: number
   readonly retryBackoffMaxMs: number
+  readonly retries: number
   readonly metadataMaxAgeMs: number
   readonly allowAutoTopicCreation: boolean
   readonly maxResponseBytes: number
@@ -62,6 +65,7 @@ const NUMBERS = {
   bootstrapTimeoutMs: [10_000, 0],
   retryBackoffMs: [100, 0],
   retryBackoffMaxMs: [1_000, 0],
+  retries: [0x7fffffff, 0],
   metadataMaxAgeMs: [300_000, 0],
   maxResponseBytes: [134_217_728, 1024],
 } as const satisfies { readonly [Name in keyof ClientOptions]?: readonly [number, number] }
@@ -89,6 +93,7 @@ export function resolveClientConfig(options: ClientOptions): ClientConfig {
     bootstrapTimeoutMs: number('bootstrapTimeoutMs'),
     retryBackoffMs: number('retryBackoffMs'),
     retryBackoffMaxMs: number('retryBackoffMaxMs'),
+    retries: number('retries'),
     metadataMaxAgeMs: number('metadataMaxAgeMs'),
     allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
     maxResponseBytes: number('maxResponseBytes'),

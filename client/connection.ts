@@ -37,6 +37,14 @@ export interface ConnectionOptions extends Address {
   readonly unreachableAdvice?: string | undefined
   /** Where reads go; connections of one client may share it. Default: 64 KiB of its own. */
   readonly readBuffer?: Buffer | undefined
+  readonly watch?: RequestWatch | undefined
+}
+
+/** Hears of all requests of a connection. */
+export interface RequestWatch {
+  sent(api: Api): void
+  /** `sentAtMs` is on the monotonic clock; `bytes` are the answer's. */
+  answered(api: Api, version: number, correlationId: number, sentAtMs: number, bytes: number): void
 }
 
 export interface SendOptions {
@@ -233,6 +241,7 @@ export class Connection {
     const deadlineMs = sentAtMs + (timeoutMs ?? this.options.requestTimeoutMs)
     const entry: InFlight = { correlationId, negotiated, sentAtMs, deadlineMs, completion }
     this.inFlight.push(entry)
+    this.options.watch?.sent(negotiated.api)
     if (deadlineMs < this.timerAtMs) this.armTimer(deadlineMs)
     return entry
   }
@@ -318,6 +327,8 @@ export class Connection {
       this.fail(failure)
       return false
     }
+    const { api, version } = negotiated
+    this.options.watch?.answered(api, version, correlationId, entry.sentAtMs, end - start)
     completion?.answered(response as never)
     return this.failure === null
   }

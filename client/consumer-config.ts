@@ -25,6 +25,8 @@ export interface ConsumerOptions<K = Buffer, V = Buffer> extends GroupOptions {
   readonly maxBufferedBytes?: number | undefined
   /** Largest batch after decompression. Default: 128 MiB. */
   readonly maxBatchBytes?: number | undefined
+  /** What a batch is: records that were written together, or all that one Fetch brought of a partition. Default: written. */
+  readonly batches?: 'written' | 'fetched' | undefined
   /** Verify the checksum of every batch (check.crcs). Default: yes. */
   readonly checkCrcs?: boolean | undefined
 }
@@ -41,6 +43,7 @@ export interface ConsumerConfig<K, V> {
   readonly maxPartitionBytes: number
   readonly maxBufferedBytes: number
   readonly maxBatchBytes: number
+  readonly batches: 'written' | 'fetched'
   readonly checkCrcs: boolean
   /** Null: partitions are assigned by hand. */
   readonly group: GroupConfig | null
@@ -57,6 +60,7 @@ const NUMBERS = {
 } as const satisfies { readonly [Name in keyof ConsumerOptions]?: readonly number[] }
 
 const RESETS = ['earliest', 'latest', 'none'] as const
+const BATCHES = ['written', 'fetched'] as const
 const ISOLATIONS = ['read_uncommitted', 'read_committed'] as const
 
 /** Fills in the defaults. Throws one OptionError that lists everything that is wrong. */
@@ -70,6 +74,10 @@ export function resolveConsumerConfig<K, V>(options: ConsumerOptions<K, V>): Con
     return otherwise
   }
   const { autoOffsetReset = 'latest', isolation = 'read_uncommitted' } = options
+  const { batches = 'written' } = options
+  if (!BATCHES.includes(batches)) {
+    wrong.push(`batches is '${batches}', not one of ${BATCHES.join(', ')}`)
+  }
   if (!RESETS.includes(autoOffsetReset)) {
     wrong.push(`autoOffsetReset is '${autoOffsetReset}', not one of ${RESETS.join(', ')}`)
   }
@@ -88,6 +96,7 @@ export function resolveConsumerConfig<K, V>(options: ConsumerOptions<K, V>): Con
     maxPartitionBytes: number('maxPartitionBytes'),
     maxBufferedBytes: number('maxBufferedBytes'),
     maxBatchBytes: number('maxBatchBytes'),
+    batches,
     checkCrcs: options.checkCrcs ?? true,
     group: resolveGroupConfig(options, wrong),
   }

@@ -46,6 +46,8 @@ export interface Reading<K, V> {
   readonly partition: number
   readonly checkCrcs: boolean
   readonly maxBatchBytes: number
+  /** Whether all that a Fetch brought is one batch. */
+  readonly isWhole: boolean
   key(bytes: Buffer, offset: number): K
   value(bytes: Buffer, offset: number): V
 }
@@ -101,6 +103,27 @@ export class FetchedRecords<K, V> {
    * promise only for a codec that is asynchronous here.
    */
   nextBatch(fromOffset: number): ConsumerRecord<K, V>[] | null | Promise<ConsumerRecord<K, V>[]> {
+    const records = this.nextWritten(fromOffset)
+    if (!this.reading.isWhole || records === null || records instanceof Promise) return records
+    for (;;) {
+      const position = this.position
+      try {
+        const more = this.nextWritten(fromOffset)
+        if (more === null) return records
+        if (more instanceof Promise) return more.then(late => records.concat(late))
+        for (const record of more) records.push(record)
+      } catch (error) {
+        // What is whole is given first; the next call meets the error again.
+        if (records.length === 0) throw error
+        this.position = position
+        return records
+      }
+    }
+  }
+
+  private nextWritten(
+    fromOffset: number,
+  ): ConsumerRecord<K, V>[] | null | Promise<ConsumerRecord<K, V>[]> {
     const { buffer: b, position: p } = this
     const end = batchEnd(b, p)
     if (end === -1) {
@@ -205,6 +228,7 @@ export function readingOf<K, V>(
     readonly value: Serializer<V> | null
     readonly checkCrcs: boolean
     readonly maxBatchBytes: number
+    readonly batches: 'written' | 'fetched'
   },
   topic: string,
   partition: number,
@@ -223,7 +247,8 @@ export function readingOf<K, V>(
     }
   const { checkCrcs, maxBatchBytes } = config
   const [key, value] = [reader(config.key, 'key'), reader(config.value, 'value')]
-  return { topic, partition, checkCrcs, maxBatchBytes, key, value }
+  const isWhole = config.batches === 'fetched'
+  return { topic, partition, checkCrcs, maxBatchBytes, isWhole, key, value }
 }
 
 /** Damage that the checksum did not show, said with its place. */

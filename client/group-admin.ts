@@ -110,6 +110,20 @@ export class GroupAdmin {
     })
   }
 
+  /** The answer of DescribeGroups itself, members' bytes included; a group that is not there is `Dead`. */
+  describeRaw(
+    groupId: string,
+    options: CallOptions = {},
+  ): Promise<ResponseOf<'DescribeGroups'>['groups'][number]> {
+    return this.cluster.run('describeGroup', options, async attempt => {
+      const answer = await this.ask(groupId, 'DescribeGroups', { groups: [groupId] }, attempt)
+      const group = answer.groups[0]!
+      const { errorCode: code, errorMessage } = group
+      if (code !== NOT_FOUND) this.settle(groupId, 'DescribeGroups', code, attempt, errorMessage)
+      return group
+    })
+  }
+
   /** A group of KIP-848; null if there is none of this name. */
   private async describeConsumers(
     groupId: string,
@@ -241,6 +255,46 @@ export class GroupAdmin {
         this.settle(groupId, 'DeleteGroups', code, attempt)
       })
     }
+  }
+
+  /** Forgets how far a group has read in these partitions. Throws the first partition's AnswerError. */
+  async deleteOffsets(
+    groupId: string,
+    partitions: readonly { readonly topic: string; readonly partition: number }[],
+    options: CallOptions = {},
+  ): Promise<void> {
+    const names = [...new Set(partitions.map(({ topic }) => topic))]
+    const topics = names.map(name => ({
+      name,
+      partitions: partitions
+        .filter(({ topic }) => topic === name)
+        .map(({ partition }) => ({ partitionIndex: partition })),
+    }))
+    await this.cluster.run('deleteOffsets', options, async attempt => {
+      const answer = await this.ask(groupId, 'OffsetDelete', { groupId, topics }, attempt)
+      this.settle(groupId, 'OffsetDelete', answer.errorCode, attempt)
+      for (const { name: topic, partitions: answers } of answer.topics) {
+        for (const { errorCode: code, partitionIndex: partition } of answers) {
+          this.settle(groupId, 'OffsetDelete', code, attempt, null, { topic, partition })
+        }
+      }
+    })
+  }
+
+  /** Takes static members out of a group by their instance ids; their partitions go to the others at once. */
+  async removeMembers(
+    groupId: string,
+    groupInstanceIds: readonly string[],
+    options: CallOptions = {},
+  ): Promise<void> {
+    const members = groupInstanceIds.map(id => ({ memberId: '', groupInstanceId: id }))
+    await this.cluster.run('removeMembers', options, async attempt => {
+      const answer = await this.ask(groupId, 'LeaveGroup', { groupId, members }, attempt)
+      this.settle(groupId, 'LeaveGroup', answer.errorCode, attempt)
+      for (const member of answer.members) {
+        this.settle(groupId, 'LeaveGroup', member.errorCode, attempt)
+      }
+    })
   }
 
   private async ask<N extends ApiName>(

@@ -9,6 +9,7 @@ const reading: Reading<string, string> = {
   topic: 't',
   partition: 3,
   checkCrcs: true,
+  isWhole: false,
   maxBatchBytes: 1e6,
   key: bytes => bytes.toString(),
   value(bytes) {
