@@ -29,6 +29,22 @@ export {
 export type { ConsumerRecord } from './fetched-records.ts'
 export type { AssignorName } from './group-config.ts'
 export type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
+export * from './kafkajs/errors.ts'
+export {
+  AclOperationTypes,
+  AclPermissionTypes,
+  AclResourceTypes,
+  AssignerProtocol,
+  CompressionCodecs,
+  CompressionTypes,
+  ConfigResourceTypes,
+  ConfigSource,
+  Kafka,
+  logLevel,
+  PartitionAssigners,
+  Partitioners,
+  ResourcePatternTypes,
+} from './kafkajs/index.ts'
 export type { PartitionerName, PartitionFunction, PartitionQuestion } from './partitioner.ts'
 export type {
   Headers,
