@@ -46,6 +46,7 @@ export function brokerLayer(
 export interface ConfigEdits {
   topic(before: Configs): Configs
   broker(config: Broker['config'], layer: DynamicLayer): Configs
+  group(before: Configs): Configs
 }
 
 /** Changes the settings of one resource, or throws why not; with `validateOnly` only the latter. */
@@ -68,6 +69,12 @@ export async function alterResource(
       // The store is ahead of the settings in force while others are being applied.
       edits.broker({ ...config, dynamic: { ...config.dynamic, [layer]: before } }, layer)
     return controller.alterConfigs('broker', key, edit, validateOnly)
+  }
+  if (resourceType === resourceTypes.GROUP) {
+    if (resourceName === '') {
+      throw new ProtocolError('INVALID_REQUEST', 'Default group resources are not allowed.')
+    }
+    return controller.alterConfigs('group', resourceName, edits.group, validateOnly)
   }
   const why = isResourceType(resourceType)
     ? `Settings of resource type ${resourceType} cannot be changed here yet`

@@ -2,7 +2,11 @@
 import { answerError, NO_ERROR } from '../answer-error.ts'
 import { alterResource, type ConfigEdits, requireOnce } from '../config-resources.ts'
 import type { Handler } from '../context.ts'
-import { replaceBrokerConfigs, replaceTopicConfigs } from '../settings/alter.ts'
+import {
+  replaceBrokerConfigs,
+  replaceGroupConfigs,
+  replaceTopicConfigs,
+} from '../settings/alter.ts'
 
 export const alterConfigs: Handler<'AlterConfigs'> = async (broker, request, context) => ({
   responses: await Promise.all(
@@ -10,6 +14,7 @@ export const alterConfigs: Handler<'AlterConfigs'> = async (broker, request, con
       const resource = { resourceType, resourceName }
       const edits: ConfigEdits = {
         topic: () => replaceTopicConfigs(broker.config, configs),
+        group: () => replaceGroupConfigs(broker.config, configs),
         broker: (config, layer) => replaceBrokerConfigs(config, layer, configs),
       }
       try {

@@ -22,8 +22,8 @@ const NOTHING = {
   assignorName: '',
   members: [],
 }
-/** Of members that speak the consumer protocol. */
-const CONSUMER_MEMBER = 1
+/** Which protocol a member speaks, as a number. */
+const MEMBER_TYPES = { classic: 0, consumer: 1 } as const
 
 export const consumerGroupDescribe: Handler<'ConsumerGroupDescribe'> = (
   broker,
@@ -78,7 +78,7 @@ function describe(group: ConsumerGroup, { topicsById }: ClusterImage) {
       subscribedTopicRegex: member.subscribedTopicRegex === '' ? null : member.subscribedTopicRegex,
       assignment: listed(member.assigned),
       targetAssignment: listed(data.target(member.memberId)),
-      memberType: CONSUMER_MEMBER,
+      memberType: MEMBER_TYPES[member.classic === null ? 'consumer' : 'classic'],
     })),
   }
 }

@@ -20,6 +20,12 @@ export const consumerGroupHeartbeat: Handler<'ConsumerGroupHeartbeat'> = (
       client: clientOf(context),
       newMemberId: broker.io.uuid(),
     }),
-    failed: error => ({ errorCode: errorCode(error) }),
+    failed: (error, why) => ({
+      errorCode: errorCode(error),
+      errorMessage:
+        error === 'GROUP_ID_NOT_FOUND'
+          ? `Consumer group ${request.groupId} not found.`
+          : (why ?? null),
+    }),
   })
 }

@@ -2,7 +2,7 @@
  * DescribeConfigs: the settings of topics and of this broker, where each comes from and what it means.
  *
  * Synonyms and documentation only if asked for; no keys, or none listed, asks for all settings. Resources whose settings
- * are not kept yet (groups, client metrics, loggers) have none.
+ * are not kept yet (client metrics, loggers) have none.
  */
 import type { RequestOf, ResponseInput } from '../../protocol/apis.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
@@ -15,6 +15,7 @@ import {
   type ConfigEntry,
   describeBrokerConfigs,
   describeClusterDefaults,
+  describeGroupConfigs,
   describeTopicConfigs,
 } from '../settings/describe.ts'
 
@@ -59,7 +60,9 @@ function describe(broker: Broker, resource: Resource): readonly ConfigEntry[] {
   if (!isResourceType(resourceType))
     throw new ProtocolError('INVALID_REQUEST', `Unsupported resource type: ${resourceType}`)
   requireName(broker, resourceType, resourceName)
-  return []
+  return resourceType === resourceTypes.GROUP
+    ? describeGroupConfigs(config, image.groupConfigs.get(resourceName) ?? {}, names)
+    : []
 }
 
 function requireName(broker: Broker, resourceType: number, name: string): void {

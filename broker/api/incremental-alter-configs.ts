@@ -2,7 +2,7 @@
 import { answerError, NO_ERROR } from '../answer-error.ts'
 import { alterResource, type ConfigEdits, requireOnce } from '../config-resources.ts'
 import type { Handler } from '../context.ts'
-import { alterBrokerConfigs, alterTopicConfigs } from '../settings/alter.ts'
+import { alterBrokerConfigs, alterGroupConfigs, alterTopicConfigs } from '../settings/alter.ts'
 
 export const incrementalAlterConfigs: Handler<'IncrementalAlterConfigs'> = async (
   broker,
@@ -14,6 +14,7 @@ export const incrementalAlterConfigs: Handler<'IncrementalAlterConfigs'> = async
       const resource = { resourceType, resourceName }
       const edits: ConfigEdits = {
         topic: before => alterTopicConfigs(broker.config, before, configs),
+        group: before => alterGroupConfigs(broker.config, before, configs),
         broker: (config, layer) => alterBrokerConfigs(config, layer, configs),
       }
       try {

@@ -1,6 +1,7 @@
 /**
  * `ConsumerGroup`: the group of KIP-848 as a pure step (step.ts). Members say in heartbeats what they subscribe to and what
- * they have; the group decides who shall read what, and leads each member there in its own time (reconcile.ts).
+ * they have; the group decides who shall read what (consumer-target.ts), and leads each member there in its own time
+ * (reconcile.ts).
  *
  *   group epoch        rises when a member comes, goes or subscribes otherwise, or its topics change
  *   assignment epoch   the group epoch that the target assignment was made for
@@ -8,13 +9,18 @@
  *
  * Nobody waits for anybody else but for partitions. A member that is silent for its session timeout, or does not give up
  * partitions within its rebalance timeout, is fenced: removed, and told so when it comes again.
+ *
+ * Members of the classic protocol may be among them while an application changes over (classic-members.ts). A classic group
+ * becomes one of this kind when the first member of the consumer protocol comes (upgrade.ts), and is one again when the last
+ * of them goes (downgrade.ts).
  */
 import type { ErrorName } from '../../protocol/errors.ts'
 import { errorCode, ProtocolError } from '../../protocol/errors.ts'
 import type { OffsetsRecord, OffsetsRecordInput } from '../../protocol/messages/offsets-topic.ts'
 import type { BrokerConfig } from '../config.ts'
 import type { ClusterImage } from '../metadata/image.ts'
-import { assignors } from './assignors.ts'
+import type { Partitions } from './assignment.ts'
+import { answerClassic } from './classic-members.ts'
 import {
   checkHeartbeat,
   type HeartbeatRequest,
@@ -37,16 +43,20 @@ import {
   partitionMap,
   STABLE,
   STATIC_LEAVE_EPOCH,
-  samePartitions,
   targetRecord,
   UNRELEASED_PARTITIONS,
   UNREVOKED_PARTITIONS,
 } from './consumer-member.ts'
 import { ConsumerState } from './consumer-state.ts'
+import { maybeAssign, refreshTopics, topicIdsOf, untilTargetMs } from './consumer-target.ts'
+import { canDowngrade, downgrade } from './downgrade.ts'
 import { explainConsumerGroup, type LastRebalance } from './explain.ts'
+import type { GroupSettings } from './group.ts'
+import { MAX_GROUP_BYTES } from './joining.ts'
+import { MemberTimers, type Overdue } from './member-timers.ts'
 import { reconcile, sameOwned } from './reconcile.ts'
-import { refusalOfClassic } from './replies.ts'
 import type {
+  CommittedPartition,
   Group,
   GroupEffect,
   GroupEvent,
@@ -55,48 +65,51 @@ import type {
   RebalanceCause,
 } from './step.ts'
 import type { TopicPatterns } from './topic-patterns.ts'
-import { topicsHash } from './topics-hash.ts'
+
+/** What a group may have settings of its own for. */
+export interface GroupTiming {
+  readonly sessionTimeoutMs: number
+  readonly heartbeatIntervalMs: number
+  readonly assignmentIntervalMs: number
+}
 
 export interface ConsumerGroupOptions {
   /** Read at the moment when they are needed. */
-  readonly settings: Pick<
-    BrokerConfig,
-    | 'groupConsumerAssignors'
-    | 'groupConsumerHeartbeatIntervalMs'
-    | 'groupConsumerMaxSize'
-    | 'groupConsumerSessionTimeoutMs'
-    | 'groupDropOnDisconnectMs'
-  >
+  readonly settings: GroupSettings &
+    Pick<
+      BrokerConfig,
+      'groupConsumerAssignors' | 'groupConsumerMaxSize' | 'groupConsumerMigrationPolicy'
+    >
+  readonly timing: (groupId: string) => GroupTiming
   readonly image: () => ClusterImage
   readonly patterns: TopicPatterns
 }
 
 type HeartbeatEvent = Extract<GroupEvent, { readonly kind: 'consumerHeartbeat' }>
 
-/** When a member counts as gone. */
-interface Timers {
-  sessionDeadlineMs: number
-  /** While it has to give up partitions. */
-  rebalanceDeadlineMs: number
-  connectionId: number
-  isDisconnected: boolean
-}
+/** Before, OffsetCommit has no place for an epoch. */
+const MEMBER_EPOCHS_SINCE_VERSION = 9
 
-const NEVER = Number.POSITIVE_INFINITY
+const OVERDUE: { readonly [W in Overdue]: readonly [cause: RebalanceCause, did: string] } = {
+  session: ['member timed out', 'was not heard of in time'],
+  disconnected: ['member disconnected', 'closed its connection and did not come back'],
+  rebalance: ['member timed out', 'did not give up its partitions in time'],
+  join: ['member timed out', 'did not rejoin in time'],
+  sync: ['member did not sync', 'did not fetch its assignment in time'],
+}
 
 export class ConsumerGroup implements Group {
   readonly type = 'Consumer'
   readonly protocolType = 'consumer'
   readonly groupId: string
   readonly data: ConsumerState
-  private readonly options: ConsumerGroupOptions
-  private readonly timers = new Map<string, Timers>()
+  readonly options: ConsumerGroupOptions
+  readonly timers = new MemberTimers()
+  topicsMayDiffer = true
+  nowMs = 0
   private undo: (() => void)[] = []
   private effects: GroupEffect[] = []
-  private topicsMayDiffer = true
   private last: LastRebalance | null = null
-  private wakeMs = NEVER
-  private nowMs = 0
 
   constructor(groupId: string, options: ConsumerGroupOptions) {
     this.groupId = groupId
@@ -125,15 +138,20 @@ export class ConsumerGroup implements Group {
 
   /** The assignor that most members ask for; the first of the broker's where nobody asks. */
   get assignorName(): string {
-    const [first = 'uniform'] = offeredAssignors(this.options.settings.groupConsumerAssignors)
+    const offered = offeredAssignors(this.options.settings.groupConsumerAssignors)
+    const [first = 'uniform'] = offered
     const votes = new Map<string, number>()
     for (const { serverAssignor } of this.data.members.values()) {
-      if (serverAssignor === null || assignors[serverAssignor] === undefined) continue
+      if (serverAssignor === null || !offered.includes(serverAssignor)) continue
       votes.set(serverAssignor, (votes.get(serverAssignor) ?? 0) + 1)
     }
     let best = first
     for (const [name, count] of votes) if (count > (votes.get(best) ?? 0)) best = name
     return best
+  }
+
+  get timing(): GroupTiming {
+    return this.options.timing(this.groupId)
   }
 
   step(event: GroupEvent, nowMs: number): readonly GroupEffect[] {
@@ -156,13 +174,23 @@ export class ConsumerGroup implements Group {
       case 'writeFailed':
         break
       default:
-        this.effects.push(refusalOfClassic(event))
+        answerClassic(this, event)
     }
     return this.taken()
   }
 
   nextDeadlineMs(): number {
-    return this.wakeMs
+    return this.timers.wakeMs
+  }
+
+  effect(effect: GroupEffect): void {
+    this.effects.push(effect)
+  }
+
+  /** A new group epoch has begun, for this reason. */
+  began(cause: RebalanceCause, detail: string): void {
+    this.last = { cause, detail, atMs: this.nowMs }
+    this.effect({ kind: 'rebalance', cause, detail })
   }
 
   private heartbeat(event: HeartbeatEvent): void {
@@ -171,11 +199,11 @@ export class ConsumerGroup implements Group {
       const { settings } = this.options
       checkHeartbeat(request, event.apiVersion, offeredAssignors(settings.groupConsumerAssignors))
       const response = isLeave(request) ? this.leave(request) : this.alive(event)
-      this.effects.push({ kind: 'reply', ticket, response: { errorCode: 0, ...response } })
+      this.effect({ kind: 'reply', ticket, response: { errorCode: 0, ...response } })
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       const refusal = { errorCode: errorCode(error.error), errorMessage: error.detail }
-      this.effects.push({ kind: 'reply', ticket, response: refusal })
+      this.effect({ kind: 'reply', ticket, response: refusal })
     }
   }
 
@@ -184,29 +212,55 @@ export class ConsumerGroup implements Group {
     const asked = { ...request, memberId }
     const known = memberFor(this.data, asked)
     if (known === null) this.checkSize()
-    const said = updatedBy(known ?? newMember(memberId), asked, client)
+    const { topicPartitions } = request
+    const said = { ...updatedBy(known ?? newMember(memberId), asked, client), memberId }
     if (said.subscribedTopicRegex !== '') this.options.patterns.check(said.subscribedTopicRegex)
-    const before = this.present(known, { ...said, memberId })
-    const wasChanged = this.changed(known, said)
-    this.refreshTopics(wasChanged)
-    this.maybeAssign()
-    const member = this.advance(memberId, request)
+    const owned = topicPartitions === null ? null : partitionMap(topicPartitions)
+    const { before, member } = this.enrol(known, said, owned)
     const isFull =
       request.rebalanceTimeoutMs !== -1 &&
       (request.subscribedTopicNames !== null || request.subscribedTopicRegex !== null) &&
-      request.topicPartitions !== null
+      topicPartitions !== null
     const tellsAll =
       request.memberEpoch === 0 || isFull || !sameOwned(before.assigned, member.assigned)
     this.isAlive(member, client.connectionId)
+    const { heartbeatIntervalMs } = this.timing
+    const isTargetDue = this.data.assignmentEpoch < this.data.groupEpoch
+    const untilMs = isTargetDue ? untilTargetMs(this) : heartbeatIntervalMs
     return {
       memberId,
       memberEpoch: member.memberEpoch,
-      heartbeatIntervalMs: this.options.settings.groupConsumerHeartbeatIntervalMs,
+      heartbeatIntervalMs: Math.max(1, Math.min(heartbeatIntervalMs, untilMs)),
       assignment: tellsAll ? { topicPartitions: partitionList(member.assigned) } : null,
     }
   }
 
-  private checkSize(): void {
+  /**
+   * Takes what a member says (`known` is what was known of it, `owned` what it has still) and leads it one step towards its
+   * target. @throws GROUP_MAX_SIZE_REACHED
+   */
+  enrol(
+    known: ConsumerMember | null,
+    said: ConsumerMember,
+    owned: Partitions | null,
+  ): { readonly before: ConsumerMember; readonly member: ConsumerMember } {
+    const bytesBefore = this.data.sizeBytes
+    const before = this.present(known, said)
+    if (this.data.sizeBytes > Math.max(bytesBefore, MAX_GROUP_BYTES)) {
+      this.takeBack()
+      this.effects = []
+      throw new ProtocolError(
+        'GROUP_MAX_SIZE_REACHED',
+        `What the members of the group say of themselves is more than ${MAX_GROUP_BYTES} bytes.`,
+      )
+    }
+    refreshTopics(this, this.changed(known, said))
+    maybeAssign(this)
+    return { before, member: this.advance(said.memberId, owned) }
+  }
+
+  /** @throws GROUP_MAX_SIZE_REACHED */
+  checkSize(): void {
     const { groupConsumerMaxSize } = this.options.settings
     if (this.data.members.size < groupConsumerMaxSize) return
     throw new ProtocolError(
@@ -251,90 +305,16 @@ export class ConsumerGroup implements Group {
     return ['member changed', `${namedMember(said)} changed its subscription`]
   }
 
-  /** Looks what patterns match and how large topics are, where that may have changed; begins a new group epoch if so. */
-  private refreshTopics(because: readonly [RebalanceCause, string] | null): void {
-    if (because === null && !this.topicsMayDiffer) return
-    const { data, groupId } = this
-    const image = this.options.image()
-    const wanted = new Set([...data.members.values()].map(m => m.subscribedTopicRegex))
-    for (const regularExpression of wanted) {
-      if (regularExpression === '') continue
-      const topics = [...this.options.patterns.resolve(regularExpression, image)]
-      const known = data.patterns.get(regularExpression)
-      if (known !== undefined && topics.join() === known.topics.join()) continue
-      const value = { topics, version: image.revision, timestamp: this.nowMs }
-      const key = { groupId, regularExpression }
-      this.keep([{ name: 'ConsumerGroupRegularExpression', key, value }])
-    }
-    for (const regularExpression of data.patterns.keys()) {
-      if (wanted.has(regularExpression)) continue
-      const key = { groupId, regularExpression }
-      this.keep([{ name: 'ConsumerGroupRegularExpression', key, value: null }])
-    }
-    this.topicsMayDiffer = false
-    const hash = topicsHash(data.subscriptions(), image)
-    if (because !== null) this.nextEpoch(...because, hash)
-    else if (hash !== data.metadataHash) {
-      this.nextEpoch('topics changed', 'topics that members subscribe to were changed', hash)
-    }
-  }
-
-  private nextEpoch(cause: RebalanceCause, detail: string, metadataHash: number): void {
-    const epoch = this.data.groupEpoch + 1
-    const key = { groupId: this.groupId }
-    this.keep([{ name: 'ConsumerGroupMetadata', key, value: { epoch, metadataHash } }])
-    this.last = { cause, detail, atMs: this.nowMs }
-    this.effects.push({ kind: 'rebalance', cause, detail })
-  }
-
-  /** Makes a target for the group epoch if there is none. */
-  private maybeAssign(): void {
-    const { data, groupId, nowMs } = this
-    if (data.assignmentEpoch >= data.groupEpoch) return
-    const { topics } = this.options.image()
-    const counts = new Map<string, number>()
-    const members = [...data.members.values()].map(member => {
-      const topicIds = this.topicIdsOf(member)
-      return { memberId: member.memberId, topicIds, partitions: data.target(member.memberId) }
-    })
-    for (const name of data.subscriptions()) {
-      const topic = topics.get(name)
-      if (topic !== undefined) counts.set(topic.id, topic.partitions.length)
-    }
-    const assignor = this.assignorName
-    const assignment = assignors[assignor]!(members, counts)
-    for (const { memberId } of members) {
-      const target = assignment.get(memberId)!
-      if (samePartitions(target, data.target(memberId))) continue
-      this.keep([targetRecord(groupId, memberId, target)])
-    }
-    const value = { assignmentEpoch: data.groupEpoch, assignmentTimestamp: nowMs }
-    const key = { groupId }
-    this.keep([{ name: 'ConsumerGroupTargetAssignmentMetadata', key, value }])
-    const fields = { epoch: data.groupEpoch, members: members.length, assignor }
-    this.effects.push({ kind: 'log', level: 'info', event: 'assignment made', fields })
-  }
-
-  private topicIdsOf(member: ConsumerMember): ReadonlySet<string> {
-    const { topics } = this.options.image()
-    const ids = new Set<string>()
-    for (const name of this.data.subscription(member)) {
-      const topic = topics.get(name)
-      if (topic !== undefined) ids.add(topic.id)
-    }
-    return ids
-  }
-
   /** Leads the member one step towards its target. */
-  private advance(memberId: string, { topicPartitions }: HeartbeatRequest): ConsumerMember {
+  private advance(memberId: string, owned: Partitions | null): ConsumerMember {
     const { data } = this
     const member = data.members.get(memberId)!
     if (member.state === STABLE && member.memberEpoch === data.assignmentEpoch) return member
     const next = reconcile(member, {
       epoch: data.assignmentEpoch,
       partitions: data.target(memberId),
-      topicIds: this.topicIdsOf(member),
-      owned: topicPartitions === null ? null : partitionMap(topicPartitions),
+      topicIds: topicIdsOf(this, member),
+      owned,
       isFree: (topicId, partition) => data.isFree(topicId, partition),
     })
     if (next !== member) this.keep([currentRecord(this.groupId, next)])
@@ -348,67 +328,55 @@ export class ConsumerGroup implements Group {
       const { memberEpoch: previousMemberEpoch } = member
       const away = { ...member, memberEpoch, previousMemberEpoch, pendingRevocation: new Map() }
       this.keep([currentRecord(this.groupId, { ...away, state: STABLE })])
-      const timers = this.timers.get(memberId)
-      if (timers !== undefined) timers.rebalanceDeadlineMs = NEVER
-    } else this.remove('member left', [member], 'left')
+      this.timers.hasDone(memberId, 'rebalance')
+    } else this.remove([[member, 'member left', 'left']])
     return { memberId, memberEpoch }
   }
 
-  private remove(cause: RebalanceCause, gone: readonly ConsumerMember[], did: string): void {
-    if (gone.length === 0) return
-    for (const { memberId } of gone) {
-      this.keep(memberTombstones(this.groupId, memberId))
-      this.timers.delete(memberId)
-    }
-    const whom = gone.map(namedMember).join(', ')
-    this.refreshTopics([cause, `${whom} ${did}`])
+  /** Members are out, each for its reason; the group is a classic one then if only such members are left. */
+  remove(gone: readonly (readonly [ConsumerMember, RebalanceCause, did: string])[]): void {
+    const [first] = gone
+    if (first === undefined) return
+    const members = gone.map(([member]) => member)
+    const [, cause, did] = first
+    const isAlike = gone.every(([, , other]) => other === did)
+    const detail = isAlike
+      ? `${members.map(namedMember).join(', ')} ${did}`
+      : gone.map(([member, , what]) => `${namedMember(member)} ${what}`).join(', ')
+    for (const { memberId } of members) this.timers.delete(memberId)
+    if (canDowngrade(this, members)) return downgrade(this, members, [cause, detail])
+    for (const { memberId } of members) this.keep(memberTombstones(this.groupId, memberId))
+    refreshTopics(this, [cause, detail])
   }
 
-  private isAlive(member: ConsumerMember, connectionId: number): void {
-    const { memberId, state, rebalanceTimeoutMs } = member
-    const { groupConsumerSessionTimeoutMs } = this.options.settings
-    const before = this.timers.get(memberId)?.rebalanceDeadlineMs ?? NEVER
-    const isRevoking = state === UNREVOKED_PARTITIONS
-    const rebalanceDeadlineMs = isRevoking
-      ? Math.min(before, this.nowMs + rebalanceTimeoutMs)
-      : NEVER
-    const sessionDeadlineMs = this.nowMs + groupConsumerSessionTimeoutMs
-    const timers = { sessionDeadlineMs, rebalanceDeadlineMs, connectionId, isDisconnected: false }
-    this.timers.set(memberId, timers)
-    this.wakeMs = Math.min(this.wakeMs, sessionDeadlineMs, rebalanceDeadlineMs)
+  /** A sign of life; begins to wait for partitions that the member must give up. */
+  isAlive(member: ConsumerMember, connectionId: number): void {
+    const { memberId, state, rebalanceTimeoutMs, classic } = member
+    const sessionMs = classic?.sessionTimeoutMs ?? this.timing.sessionTimeoutMs
+    this.timers.heard(memberId, this.nowMs + sessionMs, connectionId)
+    if (classic === null && state === UNREVOKED_PARTITIONS) {
+      this.timers.expect(memberId, 'rebalance', this.nowMs + rebalanceTimeoutMs)
+    } else this.timers.hasDone(memberId, 'rebalance')
   }
 
   private tick(): void {
-    const silent: ConsumerMember[] = []
-    const dropped: ConsumerMember[] = []
-    const stuck: ConsumerMember[] = []
-    this.wakeMs = NEVER
-    for (const [memberId, timers] of this.timers) {
-      const { sessionDeadlineMs, rebalanceDeadlineMs, isDisconnected } = timers
+    const gone: [ConsumerMember, RebalanceCause, string][] = []
+    for (const [memberId, why] of this.timers.due(this.nowMs)) {
       const member = this.data.members.get(memberId)
       if (member === undefined) this.timers.delete(memberId)
-      else if (sessionDeadlineMs <= this.nowMs) (isDisconnected ? dropped : silent).push(member)
-      else if (rebalanceDeadlineMs <= this.nowMs) stuck.push(member)
-      else this.wakeMs = Math.min(this.wakeMs, sessionDeadlineMs, rebalanceDeadlineMs)
+      else gone.push([member, ...OVERDUE[why]])
     }
-    this.remove('member timed out', silent, 'was not heard of in time')
-    this.remove('member disconnected', dropped, 'closed its connection and did not come back')
-    this.remove('member timed out', stuck, 'did not give up its partitions in time')
+    this.remove(gone)
   }
 
   private disconnected(connectionId: number): void {
     const { groupDropOnDisconnectMs } = this.options.settings
     if (groupDropOnDisconnectMs < 0) return
-    for (const timers of this.timers.values()) {
-      if (timers.connectionId !== connectionId) continue
-      timers.isDisconnected = true
-      const atMs = this.nowMs + groupDropOnDisconnectMs
-      timers.sessionDeadlineMs = Math.min(timers.sessionDeadlineMs, atMs)
-      this.wakeMs = Math.min(this.wakeMs, timers.sessionDeadlineMs)
-    }
+    this.timers.disconnected(connectionId, this.nowMs + groupDropOnDisconnectMs)
   }
 
-  private keep(records: readonly OffsetsRecord[]): void {
+  /** Changes the state by these records, and has them written. */
+  keep(records: readonly OffsetsRecord[]): void {
     for (const record of records) this.undo.push(this.data.apply(record))
     this.effects.push({ kind: 'persist', records })
   }
@@ -416,6 +384,7 @@ export class ConsumerGroup implements Group {
   /** The last step's records were not kept: neither is what they said. */
   private takeBack(): void {
     for (const undo of this.undo.reverse()) undo()
+    this.undo = []
     this.topicsMayDiffer = true
     this.startTimers()
   }
@@ -450,17 +419,39 @@ export class ConsumerGroup implements Group {
 
   // What the rest of the coordinator asks.
 
-  checkCommit(client: OffsetsClient): ErrorName | null {
+  checkCommit(
+    client: OffsetsClient,
+    _nowMs: number,
+    partitions: readonly CommittedPartition[],
+  ): ErrorName | null {
     const { memberId, generationIdOrMemberEpoch: epoch, apiVersion } = client
     if (epoch < 0 && this.isIdle) return null
-    const error = this.checkFetch(memberId, epoch)
-    return error === 'STALE_MEMBER_EPOCH' && apiVersion < 9 ? 'ILLEGAL_GENERATION' : error
+    const member = this.data.members.get(memberId)
+    if (member === undefined) return 'UNKNOWN_MEMBER_ID'
+    if (member.classic === null && apiVersion < MEMBER_EPOCHS_SINCE_VERSION) {
+      return 'UNSUPPORTED_VERSION'
+    }
+    if (epoch === member.memberEpoch) return null
+    // A member may be behind: what it has had since then is still its own (KIP-1251).
+    const isBehind = epoch < member.memberEpoch
+    const isOwn = isBehind && partitions.every(one => this.givenIn(member, one) <= epoch)
+    return isOwn ? null : staleEpoch(member)
+  }
+
+  /** The epoch in which the member was given a partition; Infinity if it has it no longer. */
+  private givenIn(
+    { assigned, pendingRevocation }: ConsumerMember,
+    { topic, partition }: CommittedPartition,
+  ): number {
+    const topicId = this.options.image().topics.get(topic)?.id ?? ''
+    const epoch = assigned.get(topicId)?.get(partition)
+    return epoch ?? pendingRevocation.get(topicId)?.get(partition) ?? Number.POSITIVE_INFINITY
   }
 
   checkFetch(memberId: string, memberEpoch: number): ErrorName | null {
     const member = this.data.members.get(memberId)
     if (member === undefined) return 'UNKNOWN_MEMBER_ID'
-    return memberEpoch === member.memberEpoch ? null : 'STALE_MEMBER_EPOCH'
+    return memberEpoch === member.memberEpoch ? null : staleEpoch(member)
   }
 
   isSubscribedTo(topic: string): boolean {
@@ -483,4 +474,8 @@ export class ConsumerGroup implements Group {
     const size = members.length
     return explainConsumerGroup({ last: this.last, groupEpoch, size, ...named }, nowMs)
   }
+}
+
+function staleEpoch({ classic }: ConsumerMember): ErrorName {
+  return classic === null ? 'STALE_MEMBER_EPOCH' : 'ILLEGAL_GENERATION'
 }

@@ -4,6 +4,7 @@ import { ProtocolError } from '../../protocol/errors.ts'
 import type { Partitions } from './assignment.ts'
 import { assignors } from './assignors.ts'
 import {
+  type ClassicPart,
   type ConsumerMember,
   LEAVE_EPOCH,
   type OwnedPartitions,
@@ -11,6 +12,7 @@ import {
   STATIC_LEAVE_EPOCH,
 } from './consumer-member.ts'
 import type { ConsumerState } from './consumer-state.ts'
+import { sameProtocols } from './members.ts'
 
 export type HeartbeatRequest = RequestOf<'ConsumerGroupHeartbeat'>
 
@@ -79,10 +81,11 @@ export function memberFor(state: ConsumerState, request: HeartbeatRequest): Cons
   }
   if (known.memberId !== memberId) {
     if (memberEpoch !== 0) throw fencedInstance(known, request)
-    if (known.memberEpoch === STATIC_LEAVE_EPOCH) return known
+    // Who changes its protocol does not say that it leaves first.
+    if (known.memberEpoch === STATIC_LEAVE_EPOCH || known.classic !== null) return known
     throw new ProtocolError(
       'UNRELEASED_INSTANCE_ID',
-      `Static member ${memberId} with instance id ${instanceId} cannot join the group because the instance id is owned by member ${known.memberId}.`,
+      `Static member ${memberId} with instance id ${instanceId} cannot join the group because the instance id is owned by ${known.memberId} member.`,
     )
   }
   checkEpoch(known, request)
@@ -91,11 +94,11 @@ export function memberFor(state: ConsumerState, request: HeartbeatRequest): Cons
 
 function unknownMember(groupId: string, request: HeartbeatRequest): ProtocolError {
   const { memberId, instanceId } = request
-  const whom = instanceId === null ? memberId : `with instance id ${instanceId}`
-  return new ProtocolError(
-    'UNKNOWN_MEMBER_ID',
-    `Member ${whom} is not a member of group ${groupId}.`,
-  )
+  const why =
+    instanceId === null
+      ? `Member ${memberId} is not a member of group ${groupId}.`
+      : `Instance id ${instanceId} is unknown.`
+  return new ProtocolError('UNKNOWN_MEMBER_ID', why)
 }
 
 function fencedInstance(known: ConsumerMember, request: HeartbeatRequest): ProtocolError {
@@ -163,6 +166,7 @@ export function updatedBy(
     subscribedTopicRegex: request.subscribedTopicRegex ?? member.subscribedTopicRegex,
     rebalanceTimeoutMs: rebalanceTimeoutMs === -1 ? member.rebalanceTimeoutMs : rebalanceTimeoutMs,
     serverAssignor: request.serverAssignor ?? member.serverAssignor,
+    classic: null,
   }
 }
 
@@ -175,7 +179,16 @@ export function sameMetadata(a: ConsumerMember, b: ConsumerMember): boolean {
     a.clientHost === b.clientHost &&
     a.rebalanceTimeoutMs === b.rebalanceTimeoutMs &&
     a.serverAssignor === b.serverAssignor &&
+    sameClassicPart(a.classic, b.classic) &&
     sameSubscription(a, b)
+  )
+}
+
+function sameClassicPart(a: ClassicPart | null, b: ClassicPart | null): boolean {
+  if (a === null || b === null) return a === b
+  return (
+    a.sessionTimeoutMs === b.sessionTimeoutMs &&
+    sameProtocols(a.supportedProtocols, b.supportedProtocols)
   )
 }
 

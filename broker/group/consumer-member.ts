@@ -15,6 +15,12 @@ export const STABLE = 0
 export const UNREVOKED_PARTITIONS = 1
 export const UNRELEASED_PARTITIONS = 2
 
+/** What a member of the classic protocol said when it joined (online migration). */
+export interface ClassicPart {
+  readonly sessionTimeoutMs: number
+  readonly supportedProtocols: readonly { readonly name: string; readonly metadata: Buffer }[]
+}
+
 /** The epoch in which each partition was given, by index, by topic id. */
 export type OwnedPartitions = ReadonlyMap<string, ReadonlyMap<number, number>>
 
@@ -28,6 +34,8 @@ export interface ConsumerMember {
   readonly subscribedTopicRegex: string
   readonly rebalanceTimeoutMs: number
   readonly serverAssignor: string | null
+  /** Null for a member that speaks the consumer protocol. */
+  readonly classic: ClassicPart | null
   readonly memberEpoch: number
   readonly previousMemberEpoch: number
   readonly state: number
@@ -48,6 +56,7 @@ export function newMember(memberId: string): ConsumerMember {
     subscribedTopicRegex: '',
     rebalanceTimeoutMs: -1,
     serverAssignor: null,
+    classic: null,
     memberEpoch: 0,
     previousMemberEpoch: 0,
     state: STABLE,
@@ -72,6 +81,7 @@ export function metadataRecord(
   member: ConsumerMember,
 ): RecordOf<'ConsumerGroupMemberMetadata'> {
   const { memberId, instanceId, rackId, clientId, clientHost, rebalanceTimeoutMs } = member
+  const { classic } = member
   return {
     name: 'ConsumerGroupMemberMetadata',
     key: { groupId, memberId },
@@ -84,7 +94,10 @@ export function metadataRecord(
       subscribedTopicRegex: member.subscribedTopicRegex,
       rebalanceTimeoutMs,
       serverAssignor: member.serverAssignor,
-      classicMemberMetadata: null,
+      classicMemberMetadata: classic && {
+        ...classic,
+        supportedProtocols: [...classic.supportedProtocols],
+      },
     },
   }
 }
@@ -95,6 +108,7 @@ export function withMetadata(
   value: NonNullable<RecordOf<'ConsumerGroupMemberMetadata'>['value']>,
 ): ConsumerMember {
   const { instanceId, rackId, clientId, clientHost, rebalanceTimeoutMs, serverAssignor } = value
+  const { classicMemberMetadata: classic } = value
   return {
     ...member,
     instanceId,
@@ -105,6 +119,13 @@ export function withMetadata(
     serverAssignor,
     subscribedTopicNames: value.subscribedTopicNames,
     subscribedTopicRegex: value.subscribedTopicRegex ?? '',
+    classic: classic && {
+      ...classic,
+      supportedProtocols: classic.supportedProtocols.map(({ name, metadata }) => ({
+        name,
+        metadata: Buffer.from(metadata),
+      })),
+    },
   }
 }
 

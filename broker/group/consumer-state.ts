@@ -17,6 +17,7 @@ import {
   withCurrent,
   withMetadata,
 } from './consumer-member.ts'
+import { metadataBytes } from './members.ts'
 
 export interface ResolvedPattern {
   readonly topics: readonly string[]
@@ -31,12 +32,18 @@ export class ConsumerState {
   readonly groupId: string
   groupEpoch = 0
   assignmentEpoch = 0
+  /** When the target was made; 0 where that is not known. */
+  assignmentTimestamp = 0
   metadataHash = 0
   readonly members = new Map<string, ConsumerMember>()
   readonly statics = new Map<string, string>()
   readonly patterns = new Map<string, ResolvedPattern>()
   private readonly targets = new Map<string, Partitions>()
   private readonly owners = new Map<string, Map<number, string>>()
+  /** How many members of the classic protocol support each of their protocols. */
+  private readonly classicSupport = new Map<string, number>()
+  private classicCount = 0
+  private bytes = 0
   /** What `subscriptions` gave, until a member or a pattern changes. */
   private subscribed: ReadonlySet<string> | null = null
 
@@ -46,6 +53,30 @@ export class ConsumerState {
 
   target(memberId: string): Partitions {
     return this.targets.get(memberId) ?? NO_PARTITIONS
+  }
+
+  /** Bytes of what members say of themselves. */
+  get sizeBytes(): number {
+    return this.bytes
+  }
+
+  /** Whether all members of the classic protocol but this one support a protocol of theirs. */
+  allClassicSupport(protocol: string, besides: string): boolean {
+    const itself = this.members.get(besides)?.classic ?? null
+    const isItsOwn = itself?.supportedProtocols.some(({ name }) => name === protocol) === true
+    const supporters = (this.classicSupport.get(protocol) ?? 0) - (isItsOwn ? 1 : 0)
+    return supporters === this.classicCount - (itself === null ? 0 : 1)
+  }
+
+  /** Whether nobody else has what the member shall have. */
+  isTargetFree({ memberId, assigned }: ConsumerMember): boolean {
+    for (const [topicId, partitions] of this.target(memberId)) {
+      for (const partition of partitions) {
+        const isThere = assigned.get(topicId)?.has(partition) === true
+        if (!isThere && !this.isFree(topicId, partition)) return false
+      }
+    }
+    return true
   }
 
   isFree(topicId: string, partition: number): boolean {
@@ -98,9 +129,10 @@ export class ConsumerState {
         return () => Object.assign(this, { groupEpoch, metadataHash })
       }
       case 'ConsumerGroupTargetAssignmentMetadata': {
-        const { assignmentEpoch } = this
+        const { assignmentEpoch, assignmentTimestamp } = this
         this.assignmentEpoch = record.value?.assignmentEpoch ?? 0
-        return () => Object.assign(this, { assignmentEpoch })
+        this.assignmentTimestamp = record.value?.assignmentTimestamp ?? 0
+        return () => Object.assign(this, { assignmentEpoch, assignmentTimestamp })
       }
       case 'ConsumerGroupMemberMetadata': {
         const { memberId } = record.key
@@ -157,6 +189,7 @@ export class ConsumerState {
   ): void {
     this.subscribed = null
     if (before !== undefined) {
+      this.count(before, -1)
       this.release(memberId, before.assigned)
       this.release(memberId, before.pendingRevocation)
       const { instanceId } = before
@@ -168,10 +201,23 @@ export class ConsumerState {
       this.members.delete(memberId)
       return
     }
+    this.count(after, 1)
     this.members.set(memberId, after)
     this.take(memberId, after.assigned)
     this.take(memberId, after.pendingRevocation)
     if (after.instanceId !== null) this.statics.set(after.instanceId, memberId)
+  }
+
+  private count(member: ConsumerMember, by: 1 | -1): void {
+    this.bytes += by * saidBytes(member)
+    const { classic } = member
+    if (classic === null) return
+    this.classicCount += by
+    for (const name of new Set(classic.supportedProtocols.map(one => one.name))) {
+      const count = (this.classicSupport.get(name) ?? 0) + by
+      if (count === 0) this.classicSupport.delete(name)
+      else this.classicSupport.set(name, count)
+    }
   }
 
   private take(memberId: string, owned: OwnedPartitions): void {
@@ -192,6 +238,12 @@ export class ConsumerState {
       if (ofTopic.size === 0) this.owners.delete(topicId)
     }
   }
+}
+
+function saidBytes(member: ConsumerMember): number {
+  const { classic, subscribedTopicNames: names, subscribedTopicRegex } = member
+  const topics = names.reduce((sum, name) => sum + name.length, subscribedTopicRegex.length)
+  return topics + (classic === null ? 0 : metadataBytes(classic.supportedProtocols))
 }
 
 function set<V>(map: Map<string, V>, key: string, value: V | undefined): Undo {

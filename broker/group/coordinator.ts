@@ -24,16 +24,15 @@ import { type ClusterImage, emptyImage } from '../metadata/image.ts'
 import type { Partition } from '../replication/partition.ts'
 import type { ReplicaManager } from '../replication/replica-manager.ts'
 import { ClassicGroup } from './group.ts'
-import { type GroupMakers, groupAfter, groupInstead } from './group-kind.ts'
+import { type GroupMakers, groupAfter, groupInstead, makersOf, stepOf } from './group-kind.ts'
 import type { GroupMeter } from './group-meter.ts'
 import { type Lag, LagWatch, NOTE_EVERY_MS } from './lag.ts'
 import { loadPartition } from './loader.ts'
 import { deleteOffsets, expireOffsets } from './offset-changes.ts'
 import { GroupOffsets } from './offsets.ts'
-import { OFFSETS_TOPIC, partitionFor } from './offsets-partition.ts'
+import { hintFor, OFFSETS_TOPIC, partitionFor } from './offsets-partition.ts'
 import { groupError } from './replies.ts'
 import type { Group, GroupEffect, GroupEvent, GroupResponse, Ticket } from './step.ts'
-import { TopicPatterns } from './topic-patterns.ts'
 
 /** A group with its offsets, and where it is kept. */
 export interface GroupEntry {
@@ -98,9 +97,7 @@ export class GroupCoordinator {
     this.meter = options.meter
     this.lagWatch = new LagWatch(options.replicas)
     const { clock } = options.io
-    const settings = options.config
-    const consumer = { settings, image: () => this.image, patterns: new TopicPatterns() }
-    this.makers = { classic: settings, consumer }
+    this.makers = makersOf(options.config, () => this.image)
     this.clockOffsetMs = clock.nowMs() - clock.monotonicMs()
   }
 
@@ -327,7 +324,7 @@ export class GroupCoordinator {
   }
 
   private run(entry: GroupEntry, event: GroupEvent): void {
-    this.perform(entry, entry.group.step(event, this.nowMs()))
+    this.perform(entry, stepOf(entry.group, event, this.makers, this.nowMs()))
   }
 
   private perform(entry: GroupEntry, effects: readonly GroupEffect[]): void {
@@ -345,7 +342,7 @@ export class GroupCoordinator {
           this.log(entry, effect.level, effect.event, effect.fields)
           break
         case 'become':
-          entry.group = effect.group
+          if (failure === null) entry.group = effect.group
           break
         case 'end':
           if (entry.offsets.size === 0) this.forget(entry)
@@ -378,7 +375,8 @@ export class GroupCoordinator {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       const { groupId, shard } = entry
-      const fields = { groupId, partition: shard.partition.toString(), error: error.message }
+      const hint = hintFor(error.error)
+      const fields = { groupId, partition: shard.partition.toString(), error: error.message, hint }
       this.options.logger.warn('group not written', fields)
       return error.error
     }

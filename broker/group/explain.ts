@@ -4,7 +4,7 @@ import { type ConsumerMember, namedMember } from './consumer-member.ts'
 import type { ClassicGroup } from './group.ts'
 import { metadataOf } from './group-record.ts'
 import { type Member, named } from './members.ts'
-import type { GroupStateName, RebalanceCause } from './step.ts'
+import type { RebalanceCause } from './step.ts'
 
 export interface LastRebalance {
   readonly cause: RebalanceCause
@@ -27,47 +27,43 @@ function listed<M>(members: readonly M[], named: (member: M) => string): string 
 
 const seconds = (ms: number) => `${(Math.max(0, ms) / 1000).toFixed(1)} s`
 
+/** What a classic group is doing, in words. */
 export function explainGroup(
-  group: {
-    readonly state: GroupStateName
-    readonly generation: number
+  { state, generation, members, pending: given }: ClassicGroup,
+  waiting: {
     readonly last: LastRebalance | null
-    readonly unjoined: readonly Member[]
     readonly unsynced: readonly Member[]
-    readonly leader: Member | null
-    readonly size: number
-    readonly pendingSize: number
     readonly deadlineMs: number
   },
   nowMs: number,
 ): string {
-  const { state, last, generation } = group
+  const { last, unsynced, deadlineMs } = waiting
   const why =
     last === null ? '' : ` Last rebalance ${seconds(nowMs - last.atMs)} ago: ${last.detail}.`
-  const left = `at most ${seconds(group.deadlineMs - nowMs)} more`
+  const left = `at most ${seconds(deadlineMs - nowMs)} more`
   if (state === 'PreparingRebalance') {
-    const pending =
-      group.pendingSize === 0 ? '' : `; ${group.pendingSize} were given an id and have not joined`
+    const pending = given.size === 0 ? '' : `; ${given.size} were given an id and have not joined`
+    const unjoined = [...members.all()].filter(({ joining }) => joining === null)
     const whom =
-      group.unjoined.length === 0
+      unjoined.length === 0
         ? `for more members`
-        : `for ${group.unjoined.length} of ${group.size} members to rejoin: ${namedList(group.unjoined)}`
+        : `for ${unjoined.length} of ${members.size} members to rejoin: ${namedList(unjoined)}`
     return `Waiting ${left} ${whom}${pending}.${why}`
   }
   if (state === 'CompletingRebalance') {
-    const { leader } = group
-    const hasLeaderSynced = leader === null || !group.unsynced.includes(leader)
+    const leader = members.get(members.leader ?? '')
+    const hasLeaderSynced = leader === undefined || !unsynced.includes(leader)
     const whom = hasLeaderSynced
-      ? `${group.unsynced.length} members to sync: ${namedList(group.unsynced)}`
+      ? `${unsynced.length} members to sync: ${namedList(unsynced)}`
       : `the assignment of the leader ${named(leader)}`
     return `Generation ${generation} waits ${left} for ${whom}.${why}`
   }
   if (state === 'Empty') return `No members.${why}`
   const late =
-    group.unsynced.length === 0
+    unsynced.length === 0
       ? ''
-      : `; ${group.unsynced.length} have not fetched their assignment: ${namedList(group.unsynced)}`
-  return `Generation ${generation} with ${group.size} members${late}.${why}`
+      : `; ${unsynced.length} have not fetched their assignment: ${namedList(unsynced)}`
+  return `Generation ${generation} with ${members.size} members${late}.${why}`
 }
 
 const NOTHING = Buffer.alloc(0)

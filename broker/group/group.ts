@@ -18,11 +18,11 @@ import type { ErrorName } from '../../protocol/errors.ts'
 import type { OffsetsRecord, OffsetsRecordInput } from '../../protocol/messages/offsets-topic.ts'
 import type { BrokerConfig } from '../config.ts'
 import { explainGroup, type LastRebalance, namedList } from './explain.ts'
-import { groupRecord, groupTombstone, membersOf, metadataOf } from './group-record.ts'
+import { groupRecord, groupTombstone, membersOf } from './group-record.ts'
 import { join } from './joining.ts'
 import { leave } from './leaving.ts'
 import { type Member, Members, type Waiting } from './members.ts'
-import { heartbeatReply, joinRefusal, notConsumers, syncRefusal } from './replies.ts'
+import { heartbeatReply, joinedReply, joinRefusal, notConsumers, syncRefusal } from './replies.ts'
 import type {
   Group,
   GroupEffect,
@@ -55,7 +55,7 @@ export class ClassicGroup implements Group {
   readonly type = 'Classic'
   readonly groupId: string
   readonly settings: GroupSettings
-  readonly members = new Members()
+  readonly members: Members
   /** Member ids that were given out and not used yet, and until when they may be. */
   readonly pending = new Map<string, number>()
   state: GroupStateName = 'Empty'
@@ -76,12 +76,15 @@ export class ClassicGroup implements Group {
   private hasGrown = false
   /** Not after the first deadline. */
   private wakeMs = NEVER
+  /** Whether the last step wrote something of this group. */
+  private writes = false
   private effects: GroupEffect[] = []
   private nowMs = 0
 
-  constructor(groupId: string, settings: GroupSettings) {
+  constructor(groupId: string, settings: GroupSettings, members: Members = new Members()) {
     this.groupId = groupId
     this.settings = settings
+    this.members = members
   }
 
   get memberCount(): number {
@@ -94,6 +97,8 @@ export class ClassicGroup implements Group {
 
   step(event: GroupEvent, nowMs: number): readonly GroupEffect[] {
     this.nowMs = nowMs
+    const hasWritten = this.writes
+    this.writes = false
     switch (event.kind) {
       case 'join':
         join(this, event)
@@ -114,7 +119,7 @@ export class ClassicGroup implements Group {
         this.disconnected(event.connectionId)
         break
       case 'writeFailed':
-        if (this.state === 'Stable') {
+        if (this.state === 'Stable' && hasWritten) {
           this.prepareRebalance('write failed', `the assignment was not kept: ${event.error}`)
         }
         break
@@ -190,33 +195,24 @@ export class ClassicGroup implements Group {
     member.syncing = null
   }
 
+  /** Answers all that waits, because the group becomes one of the other kind. */
+  refuseAll(error: ErrorName): readonly GroupEffect[] {
+    this.writes = false
+    for (const member of this.members.all()) this.refuseWaiting(member, error)
+    return this.taken()
+  }
+
   /** Tells a member of its generation; the leader also of all members. */
   joined(
     member: Member,
-    { ticket, apiVersion }: Waiting,
+    waiting: Waiting,
     differing: Partial<ResponseInput<'JoinGroup'>> = {},
   ): void {
-    const { leader } = this.members
-    const isLeader = leader === member.memberId
-    const response: ResponseInput<'JoinGroup'> = {
-      errorCode: 0,
-      generationId: this.generation,
-      protocolType: this.protocolType,
-      protocolName: this.protocol ?? (apiVersion >= 7 ? null : ''),
-      leader: leader ?? '',
-      memberId: member.memberId,
-      members: isLeader ? [...this.members.all()].map(m => this.listed(m)) : [],
-      ...differing,
-    }
-    this.effect({ kind: 'reply', ticket, response })
-  }
-
-  private listed(member: Member) {
-    const { memberId, groupInstanceId } = member
-    return { memberId, groupInstanceId, metadata: metadataOf(member, this.protocol) }
+    this.effect(joinedReply(this, member, waiting, differing))
   }
 
   persist(): void {
+    this.writes = true
     const { protocolType, generation, protocol, stateSinceMs, members } = this
     const leader = this.state === 'Empty' ? null : members.leader
     const head = { protocolType, generation, protocol, leader, currentStateTimestamp: stateSinceMs }
@@ -414,7 +410,24 @@ export class ClassicGroup implements Group {
     return effects
   }
 
-  // The log of the past.
+  // The past.
+
+  /** Goes on with the members of what was a consumer group, in a rebalance if there is a reason for one. */
+  continueFrom(
+    generation: number,
+    protocol: string | null,
+    nowMs: number,
+    because: readonly [RebalanceCause, string] | null,
+  ): readonly GroupEffect[] {
+    this.nowMs = nowMs
+    Object.assign(this, { generation, protocol, protocolType: CONSUMER_PROTOCOL })
+    this.subscribed = subscriptionsOf(this)
+    for (const member of this.members.all()) this.isAlive(member, member.connectionId)
+    this.enter('Stable')
+    this.persist()
+    if (because !== null) this.prepareRebalance(...because)
+    return this.taken()
+  }
 
   replay(record: OffsetsRecord): void {
     if (record.name !== 'GroupMetadata' || record.value === null) return
@@ -479,21 +492,9 @@ export class ClassicGroup implements Group {
   }
 
   explain(nowMs: number): string {
-    const { members, state, generation, last } = this
-    const all = [...members.all()]
-    return explainGroup(
-      {
-        state,
-        generation,
-        last,
-        unjoined: all.filter(({ joining }) => joining === null),
-        unsynced: all.filter(({ memberId }) => this.pendingSync.has(memberId)),
-        leader: members.get(members.leader ?? '') ?? null,
-        size: members.size,
-        pendingSize: this.pending.size,
-        deadlineMs: Math.min(this.joinDeadlineMs, this.syncDeadlineMs),
-      },
-      nowMs,
-    )
+    const { members, pendingSync, joinDeadlineMs, syncDeadlineMs, last } = this
+    const deadlineMs = Math.min(joinDeadlineMs, syncDeadlineMs)
+    const unsynced = [...pendingSync].flatMap(id => members.get(id) ?? [])
+    return explainGroup(this, { last, unsynced, deadlineMs }, nowMs)
   }
 }

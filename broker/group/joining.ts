@@ -113,7 +113,7 @@ function add(group: ClassicGroup, event: Join, waiting: Waiting, memberId: strin
     client,
     connectionId: client.connectionId,
     ...timeoutsOf(request),
-    protocols: copied(request.protocols),
+    protocols: copiedProtocols(request.protocols),
     assignment: Buffer.alloc(0),
     joining: waiting,
     syncing: null,
@@ -154,7 +154,7 @@ function waitForGeneration(
   // A request of it that waits already was given up by its client, which asks anew.
   group.refuseWaiting(member, 'REBALANCE_IN_PROGRESS')
   Object.assign(member, timeoutsOf(request))
-  group.members.setProtocols(member, copied(request.protocols))
+  group.members.setProtocols(member, copiedProtocols(request.protocols))
   group.members.setJoining(member, waiting)
 }
 
@@ -182,14 +182,14 @@ function replace(group: ClassicGroup, event: Join, waiting: Waiting, member: Mem
   group.joined(member, waiting, { leader: oldLeader ?? '', members: [] })
 }
 
-function timeoutsOf({ sessionTimeoutMs, rebalanceTimeoutMs }: Request) {
+export function timeoutsOf({ sessionTimeoutMs, rebalanceTimeoutMs }: Request) {
   // Version 0 has one timeout for both.
   const rebalanceMs = rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs
   return { sessionTimeoutMs, rebalanceTimeoutMs: rebalanceMs }
 }
 
 /** The frame that the request came in is reused. */
-function copied(protocols: Request['protocols']): readonly Protocol[] {
+export function copiedProtocols(protocols: Request['protocols']): readonly Protocol[] {
   return protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) }))
 }
 

@@ -4,18 +4,33 @@ import type { Member } from './members.ts'
 import { type Left, leaveReply } from './replies.ts'
 import type { GroupEvent } from './step.ts'
 
+type Leave = Extract<GroupEvent, { readonly kind: 'leave' }>
+
 /** Of a request for many members, so many reasons are kept, and so much of each. */
 const REASONS = 5
 const REASON_LENGTH = 200
 
-/** One LeaveGroup: what is wrong with one member does not keep the others. */
-export function leave(group: ClassicGroup, event: Extract<GroupEvent, { kind: 'leave' }>): void {
-  const { request, ticket, apiVersion } = event
+/** Whom a request names: before version 3 one member. */
+export function namedToLeave({ request, apiVersion }: Leave) {
   const single = { memberId: request.memberId, groupInstanceId: null, reason: null }
-  const gone: Member[] = []
+  return apiVersion < 3 ? [single] : request.members
+}
+
+/** The reasons that a request gives, as the end of a sentence. */
+export function saidOnLeaving(event: Leave): string {
   const reasons = new Set<string>()
-  const left = (apiVersion < 3 ? [single] : request.members).map((one): Left => {
-    const { memberId, groupInstanceId, reason } = one
+  for (const { reason } of namedToLeave(event)) {
+    if (reasons.size === REASONS) break
+    if (reason !== null && reason !== '') reasons.add(reason.slice(0, REASON_LENGTH))
+  }
+  return reasons.size === 0 ? '' : `; it says: ${[...reasons].join('; ')}`
+}
+
+/** One LeaveGroup: what is wrong with one member does not keep the others. */
+export function leave(group: ClassicGroup, event: Leave): void {
+  const gone: Member[] = []
+  const left = namedToLeave(event).map((one): Left => {
+    const { memberId, groupInstanceId } = one
     if (group.pending.delete(memberId)) return { memberId, groupInstanceId, error: 'NONE' }
     const isByInstance = memberId === '' && groupInstanceId !== null
     const id = (isByInstance ? group.members.staticId(groupInstanceId) : memberId) ?? ''
@@ -23,13 +38,9 @@ export function leave(group: ClassicGroup, event: Extract<GroupEvent, { kind: 'l
     if (error !== null) return { memberId, groupInstanceId, error }
     const member = group.members.get(id)!
     gone.push(member)
-    if (reason !== null && reason !== '' && reasons.size < REASONS) {
-      reasons.add(reason.slice(0, REASON_LENGTH))
-    }
     group.remove(member)
     return { memberId, groupInstanceId, error: 'NONE' }
   })
-  group.effect(leaveReply({ ticket, apiVersion }, left))
-  const said = reasons.size === 0 ? '' : `; it says: ${[...reasons].join('; ')}`
-  group.afterLoss('member left', gone, `left${said}`)
+  group.effect(leaveReply(event, left))
+  group.afterLoss('member left', gone, `left${saidOnLeaving(event)}`)
 }

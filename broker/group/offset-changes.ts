@@ -18,7 +18,7 @@ export function commitOffsets(
   client: OffsetsClient,
   commits: readonly OffsetToCommit[],
 ): void {
-  const refused: ErrorName | null = entry.group.checkCommit(client, coordinator.nowMs())
+  const refused: ErrorName | null = entry.group.checkCommit(client, coordinator.nowMs(), commits)
   if (refused !== null) throw new ProtocolError(refused)
   if (commits.length === 0) return
   coordinator.append(

@@ -1,5 +1,5 @@
 /** Which partition of `__consumer_offsets` a group lives in, and how that topic is made. */
-import { ProtocolError } from '../../protocol/errors.ts'
+import { type ErrorName, ProtocolError } from '../../protocol/errors.ts'
 import type { BrokerConfig } from '../config.ts'
 import type { Logger } from '../logger.ts'
 import type { Controller } from '../metadata/controller.ts'
@@ -11,6 +11,14 @@ export function partitionFor(groupId: string, partitions: number): number {
   let hash = 0
   for (let i = 0; i < groupId.length; i++) hash = (hash * 31 + groupId.charCodeAt(i)) | 0
   return (hash === -2_147_483_648 ? 0 : Math.abs(hash)) % partitions
+}
+
+/** What to do about a group that could not be written; null where its error says enough. */
+export function hintFor(error: ErrorName): string | null {
+  const isTooLarge = error === 'MESSAGE_TOO_LARGE' || error === 'RECORD_LIST_TOO_LARGE'
+  return isTooLarge
+    ? `what the group's members say does not fit into one batch: raise max.message.bytes of ${OFFSETS_TOPIC}, or have fewer members or shorter subscriptions`
+    : null
 }
 
 /** Creates the topic; somebody else doing so at the same time is as good. @throws COORDINATOR_NOT_AVAILABLE */

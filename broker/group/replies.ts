@@ -1,7 +1,10 @@
 /** The answers of a classic group to the four requests of its protocol. */
+import type { ResponseInput } from '../../protocol/apis.ts'
 import { type ErrorName, errorCode } from '../../protocol/errors.ts'
-import type { Waiting } from './members.ts'
-import type { GroupEffect, GroupEvent, Ticket } from './step.ts'
+import type { ClassicGroup } from './group.ts'
+import { metadataOf } from './group-record.ts'
+import type { Member, Waiting } from './members.ts'
+import type { GroupEffect, Ticket } from './step.ts'
 
 /** Before version 7 a protocol name cannot be null. */
 const noProtocol = (apiVersion: number) => (apiVersion >= 7 ? null : '')
@@ -23,6 +26,33 @@ export function joinRefusal(waiting: Waiting, memberId: string, error: ErrorName
   return { kind: 'reply', ticket, response: joinFailure(apiVersion, memberId, error) }
 }
 
+/** What a member of a generation hears of it; the leader also of all members. */
+export function joinedReply(
+  group: ClassicGroup,
+  { memberId }: Member,
+  { ticket, apiVersion }: Waiting,
+  differing: Partial<ResponseInput<'JoinGroup'>>,
+): GroupEffect {
+  const { generation, protocolType, protocol, members } = group
+  const leader = members.leader ?? ''
+  const listed = (member: Member) => ({
+    memberId: member.memberId,
+    groupInstanceId: member.groupInstanceId,
+    metadata: metadataOf(member, protocol),
+  })
+  const response = {
+    errorCode: 0,
+    generationId: generation,
+    protocolType,
+    protocolName: protocol ?? noProtocol(apiVersion),
+    leader,
+    memberId,
+    members: leader === memberId ? [...members.all()].map(listed) : [],
+    ...differing,
+  }
+  return { kind: 'reply', ticket, response }
+}
+
 export function syncRefusal(ticket: Ticket, error: ErrorName): GroupEffect {
   return {
     kind: 'reply',
@@ -35,7 +65,7 @@ export function heartbeatReply(ticket: Ticket, error: ErrorName): GroupEffect {
   return { kind: 'reply', ticket, response: { errorCode: errorCode(error) } }
 }
 
-/** What a member of KIP-848 hears from a classic group that has members. */
+/** What a member of KIP-848 hears from a classic group that it does not join. */
 export function notConsumers(ticket: Ticket, groupId: string): GroupEffect {
   const error = errorCode('GROUP_ID_NOT_FOUND')
   const errorMessage = `Group ${groupId} is not a consumer group.`
@@ -77,26 +107,5 @@ export function groupError(error: ErrorName): ErrorName {
       return 'UNKNOWN_SERVER_ERROR'
     default:
       return error
-  }
-}
-
-type ClassicEvent = Extract<GroupEvent, { readonly kind: 'join' | 'sync' | 'heartbeat' | 'leave' }>
-
-/** What a request of the classic protocol hears from a group of KIP-848 that has no member of its kind. */
-export function refusalOfClassic(event: ClassicEvent): GroupEffect {
-  const { ticket } = event
-  switch (event.kind) {
-    case 'join':
-      return joinRefusal(event, event.request.memberId, 'INCONSISTENT_GROUP_PROTOCOL')
-    case 'sync':
-      return syncRefusal(ticket, 'UNKNOWN_MEMBER_ID')
-    case 'heartbeat':
-      return heartbeatReply(ticket, 'UNKNOWN_MEMBER_ID')
-    case 'leave': {
-      const { memberId, members } = event.request
-      const named = event.apiVersion < 3 ? [{ memberId, groupInstanceId: null }] : members
-      const left = named.map(one => ({ ...one, error: 'UNKNOWN_MEMBER_ID' as const }))
-      return leaveReply(event, left)
-    }
   }
 }

@@ -40,7 +40,8 @@ export function submitTo<R extends GroupResponse & { readonly errorCode: number 
     /** The error for an empty group id, where it is not INVALID_GROUP_ID. */
     readonly empty?: ErrorName
     readonly event: (ticket: Ticket) => GroupEvent
-    readonly failed: (error: ErrorName) => R
+    /** `why` in words, where there are some. */
+    readonly failed: (error: ErrorName, why?: string) => R
   },
 ): Answer<R> {
   const counted = (response: R): R => {
@@ -53,7 +54,8 @@ export function submitTo<R extends GroupResponse & { readonly errorCode: number 
     const entry = entryFor(broker, groupId, missing)
     return then(broker.groups.submit(entry, event, failed), counted)
   } catch (error) {
-    return counted(failed(errorOf(broker, context, error)))
+    const why = error instanceof ProtocolError ? error.detail : undefined
+    return counted(failed(errorOf(broker, context, error), why))
   }
 }
 

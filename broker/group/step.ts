@@ -94,7 +94,10 @@ export type GroupEffect =
       readonly event: string
       readonly fields: Readonly<Record<string, unknown>>
     }
-  /** The group goes on as another kind of group, which has taken over all it knew (online migration). */
+  /**
+   * The group goes on as another kind of group, which has taken over all it knew (online migration); not if the records of
+   * the step are not kept.
+   */
   | { readonly kind: 'become'; readonly group: Group }
   /** Nothing is left of the group; the coordinator forgets it. */
   | { readonly kind: 'end' }
@@ -105,6 +108,12 @@ export interface OffsetsClient {
   readonly groupInstanceId: string | null
   readonly generationIdOrMemberEpoch: number
   readonly apiVersion: number
+}
+
+/** A partition that somebody wants to commit an offset of. */
+export interface CommittedPartition {
+  readonly topic: string
+  readonly partition: number
 }
 
 /** Kafka's names, over both kinds of group. */
@@ -139,7 +148,11 @@ export interface Group {
   tombstones(): readonly OffsetsRecordInput[]
 
   /** Whether offsets may be committed; counts as a sign of life. Null: yes. */
-  checkCommit(client: OffsetsClient, nowMs: number): ErrorName | null
+  checkCommit(
+    client: OffsetsClient,
+    nowMs: number,
+    partitions: readonly CommittedPartition[],
+  ): ErrorName | null
   /** Whether offsets may be fetched (asked only where a member id or epoch was given). Null: yes. */
   checkFetch(memberId: string, memberEpoch: number): ErrorName | null
   /** Whether a member reads this topic: then its offsets may not be deleted. */

@@ -381,18 +381,18 @@ export class Controller {
   }
 
   /**
-   * Replaces the dynamic settings of a topic or broker by what `edit` makes of them; `edit` throws what is wrong, and
+   * Replaces the dynamic settings of a topic, broker or group by what `edit` makes of them; `edit` throws what is wrong, and
    * may be called again. With `validateOnly` nothing changes.
    */
   alterConfigs(
-    type: 'topic' | 'broker',
+    type: 'topic' | 'broker' | 'group',
     name: string,
     edit: (configs: Configs) => Configs,
     validateOnly = false,
   ): Promise<void> {
     return this.change(image => {
       const before =
-        type === 'topic' ? image.topics.get(name)?.configs : image.brokerConfigs.get(name)
+        type === 'topic' ? image.topics.get(name)?.configs : image[`${type}Configs`].get(name)
       if (type === 'topic' && before === undefined)
         throw new ProtocolError('UNKNOWN_TOPIC_OR_PARTITION', `The topic '${name}' does not exist.`)
       const after = edit(before ?? {})

@@ -9,6 +9,7 @@
  *   p/<topicId>/<partition>     { leader, leaderEpoch, partitionEpoch, replicas, isr }
  *   c/topic/<name>              { "<setting>": "<value>", … }                    dynamic settings
  *   c/broker/<nodeId>           the same; an empty node id: for all brokers
+ *   c/group/<group>             the same of a consumer group, whose id is percent-encoded
  *   pid                         { next }                                         producer ids below it are given away
  *
  * Partitions hang on the topic's id, so that a topic made again never meets the state of its predecessor. A topic and
@@ -45,6 +46,8 @@ export interface ClusterImage {
   readonly topicsById: ReadonlyMap<string, TopicImage>
   /** Dynamic broker settings by node id; '' holds those for all brokers. */
   readonly brokerConfigs: ReadonlyMap<string, Configs>
+  /** Settings of groups by group id. */
+  readonly groupConfigs: ReadonlyMap<string, Configs>
 }
 
 export interface TopicRecord {
@@ -54,7 +57,9 @@ export interface TopicRecord {
 
 export const topicKey = (name: string): string => `t/${name}`
 export const partitionKey = (topicId: string, index: number): string => `p/${topicId}/${index}`
-export const configKey = (type: 'topic' | 'broker', name: string): string => `c/${type}/${name}`
+/** A group id may contain anything. */
+export const configKey = (type: 'topic' | 'broker' | 'group', name: string): string =>
+  `c/${type}/${type === 'group' ? encodeURIComponent(name) : name}`
 
 const INTERNAL_TOPICS = new Set([
   '__consumer_offsets',
@@ -69,7 +74,14 @@ export function isInternalTopic(name: string): boolean {
 
 export function emptyImage(clusterId: string): ClusterImage {
   const none = new Map<string, never>()
-  return { clusterId, revision: 0, topics: none, topicsById: none, brokerConfigs: none }
+  return {
+    clusterId,
+    revision: 0,
+    topics: none,
+    topicsById: none,
+    brokerConfigs: none,
+    groupConfigs: none,
+  }
 }
 
 export function imageFromEntries(
@@ -104,7 +116,7 @@ export function applyUpdates(
 ): ClusterImage {
   const changes = new Map<string, TopicChange>()
   const partitions = new Map<string, Map<number, PartitionImage | null>>()
-  let brokerConfigs = image.brokerConfigs
+  let { brokerConfigs, groupConfigs } = image
   for (const update of updates) {
     const [kind, first = '', second = ''] = splitKey(update.key)
     if (kind === 't') changeOf(changes, first).record = parse<TopicRecord>(update)
@@ -116,13 +128,15 @@ export function applyUpdates(
       changeOf(changes, second).configs = parse<Configs>(update) ?? NO_CONFIGS
     } else if (kind === 'c' && first === 'broker') {
       brokerConfigs = withConfigs(brokerConfigs, second, parse<Configs>(update))
+    } else if (kind === 'c' && first === 'group') {
+      groupConfigs = withConfigs(groupConfigs, decodeURIComponent(second), parse<Configs>(update))
     }
   }
   for (const id of partitions.keys()) {
     const topic = image.topicsById.get(id)
     if (topic !== undefined) changeOf(changes, topic.name)
   }
-  if (changes.size === 0) return { ...image, revision, brokerConfigs }
+  if (changes.size === 0) return { ...image, revision, brokerConfigs, groupConfigs }
   const topics = new Map(image.topics)
   const topicsById = new Map(image.topicsById)
   for (const [name, change] of changes) {
@@ -135,7 +149,7 @@ export function applyUpdates(
       topicsById.set(after.id, after)
     }
   }
-  return { clusterId: image.clusterId, revision, topics, topicsById, brokerConfigs }
+  return { ...image, revision, topics, topicsById, brokerConfigs, groupConfigs }
 }
 
 function changedTopic(

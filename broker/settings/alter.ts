@@ -1,5 +1,5 @@
 /**
- * What AlterConfigs and IncrementalAlterConfigs make of the settings that a topic or a broker has: the new ones, or a
+ * What AlterConfigs and IncrementalAlterConfigs make of the settings that a topic, a broker or a group has: the new ones, or a
  * ProtocolError in the words that Kafka's tools show. Nothing is changed in place.
  */
 import { ProtocolError } from '../../protocol/errors.ts'
@@ -16,6 +16,7 @@ import {
 } from '../../segment-store/setting.ts'
 import { type BrokerConfig, brokerSettings, checkDynamic, effectiveText } from '../config.ts'
 import { isDynamic } from './dynamic.ts'
+import { validateGroupConfigs } from './group-configs.ts'
 
 /** Overrides as they are stored: text by name. */
 export type Overrides = Readonly<Record<string, string>>
@@ -120,6 +121,27 @@ export function replaceBrokerConfigs(
   return next
 }
 
+/** A group's settings after an incremental change. */
+export function alterGroupConfigs(
+  config: BrokerConfig,
+  current: Overrides,
+  operations: readonly ConfigOperation[],
+): Overrides {
+  const next = applyOperations(current, operations, groupLists)
+  validateGroupConfigs(config, next)
+  return next
+}
+
+/** A group's settings after AlterConfigs, which names all of them. */
+export function replaceGroupConfigs(
+  config: BrokerConfig,
+  configs: readonly { readonly name: string; readonly value: string | null }[],
+): Overrides {
+  const next = replaced(configs)
+  validateGroupConfigs(config, next)
+  return next
+}
+
 function validateBrokerConfigs(
   config: BrokerConfig,
   layer: DynamicLayer,
@@ -153,14 +175,23 @@ function requireValid(name: string, setting: Setting, text: string): void {
   }
 }
 
+function notList(name: string, operation: string): ProtocolError {
+  const why = `Can't ${operation} to key ${name} because its type is not LIST.`
+  return new ProtocolError('INVALID_CONFIG', why)
+}
+
+/** None of the settings of a group is a list. */
+const groupLists: ListSettings = {
+  requireList(name, operation) {
+    throw notList(name, operation)
+  },
+  inherited: () => '',
+}
+
 function topicLists(defaults: TopicDefaults): ListSettings {
   return {
     requireList(name, operation) {
-      if (topicSetting(name)?.type === 'LIST') return
-      throw new ProtocolError(
-        'INVALID_CONFIG',
-        `Can't ${operation} to key ${name} because its type is not LIST.`,
-      )
+      if (topicSetting(name)?.type !== 'LIST') throw notList(name, operation)
     },
     inherited(name) {
       const setting = topicSetting(name)

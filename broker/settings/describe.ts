@@ -1,5 +1,5 @@
 /**
- * What DescribeConfigs says of a topic, a broker and the defaults of all brokers: the value of each setting, and its
+ * What DescribeConfigs says of a topic, a group, a broker and the defaults of all brokers: the value of each setting, and its
  * synonyms: every layer that has a value for it, the one in force first (KIP-226).
  *
  * Times come in several units (`log.retention.ms`, `.minutes`, `.hours`), and those count as synonyms of each other. As
@@ -16,6 +16,7 @@ import {
 } from '../../segment-store/setting.ts'
 import { type BrokerConfig, brokerSettings, effectiveText } from '../config.ts'
 import { isDynamic } from './dynamic.ts'
+import { brokerNameOf, groupConfigs } from './group-configs.ts'
 import { hiddenSettings } from './ignored.ts'
 
 /** Where a value comes from, as numbers on the wire. */
@@ -25,6 +26,7 @@ export const configSources = {
   DYNAMIC_DEFAULT_BROKER_CONFIG: 3,
   STATIC_BROKER_CONFIG: 4,
   DEFAULT_CONFIG: 5,
+  GROUP_CONFIG: 8,
 } as const
 
 export interface ConfigSynonym {
@@ -105,6 +107,27 @@ export function describeClusterDefaults(
     const value = clusterDefault[name]!
     const source = configSources.DYNAMIC_DEFAULT_BROKER_CONFIG
     return brokerEntry(name, canonicalText(name, setting, value), [{ name, value, source }])
+  })
+}
+
+/** The settings of a group with these overrides. */
+export function describeGroupConfigs(
+  config: BrokerConfig,
+  overrides: Readonly<Record<string, string>>,
+  names: readonly string[] | null = null,
+): readonly ConfigEntry[] {
+  return chosen([...groupConfigs.keys()], names).map(name => {
+    const setting = groupConfigs.get(name)!
+    const brokerName = brokerNameOf(name)
+    const fallback = { name, value: defaultText(setting), source: configSources.DEFAULT_CONFIG }
+    const synonyms = brokerName === null ? [fallback] : [...brokerSynonyms(config, brokerName)]
+    let value = brokerName === null ? fallback.value : effectiveText(config, brokerName)
+    const override = overrides[name]
+    if (override !== undefined) {
+      value = canonicalText(name, setting, override)
+      synonyms.unshift({ name, value, source: configSources.GROUP_CONFIG })
+    }
+    return entry(name, setting, value, synonyms, false)
   })
 }
 

@@ -3,11 +3,25 @@
  * so are the defaults but for `group.initial.rebalance.delay.ms`, which is what Kafka's shipped properties say.
  * `group.drop.on.disconnect.ms` is ours.
  */
-import { atLeast, int, list, long, oneOf, short } from '../../segment-store/setting.ts'
+import {
+  atLeast,
+  int,
+  list,
+  long,
+  oneOf,
+  oneOfAnyCase,
+  short,
+  string,
+} from '../../segment-store/setting.ts'
 
 const INT32_MAX = 2_147_483_647
 
 export const groupSettings = {
+  'group.consumer.assignment.interval.ms': int(
+    1000,
+    atLeast(0),
+    'The shortest time between two target assignments of a consumer group (KIP-848), unless it has a setting of its own.',
+  ),
   'group.consumer.assignors': list(
     ['uniform', 'range'],
     oneOf('uniform', 'range'),
@@ -18,10 +32,45 @@ export const groupSettings = {
     atLeast(1),
     'How often members of consumer groups (KIP-848) are told to send heartbeats.',
   ),
+  'group.consumer.max.assignment.interval.ms': int(
+    15_000,
+    atLeast(0),
+    'The longest consumer.assignment.interval.ms that a group may have of its own.',
+  ),
+  'group.consumer.max.heartbeat.interval.ms': int(
+    15_000,
+    atLeast(1),
+    'The longest consumer.heartbeat.interval.ms that a group may have of its own.',
+  ),
+  'group.consumer.max.session.timeout.ms': int(
+    60_000,
+    atLeast(1),
+    'The longest consumer.session.timeout.ms that a group may have of its own.',
+  ),
   'group.consumer.max.size': int(
     INT32_MAX,
     atLeast(1),
     'The most members that a consumer group (KIP-848) may have.',
+  ),
+  'group.consumer.migration.policy': string(
+    'bidirectional',
+    oneOfAnyCase('DISABLED', 'DOWNGRADE', 'UPGRADE', 'BIDIRECTIONAL'),
+    'Whether groups with members may change over: from the classic protocol to the consumer protocol when the first member of it comes (upgrade), back when the last one goes (downgrade), both (bidirectional) or neither (disabled).',
+  ),
+  'group.consumer.min.assignment.interval.ms': int(
+    0,
+    atLeast(0),
+    'The shortest consumer.assignment.interval.ms that a group may have of its own.',
+  ),
+  'group.consumer.min.heartbeat.interval.ms': int(
+    5000,
+    atLeast(1),
+    'The shortest consumer.heartbeat.interval.ms that a group may have of its own.',
+  ),
+  'group.consumer.min.session.timeout.ms': int(
+    45_000,
+    atLeast(1),
+    'The shortest consumer.session.timeout.ms that a group may have of its own.',
   ),
   'group.consumer.session.timeout.ms': int(
     45_000,

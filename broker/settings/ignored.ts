@@ -16,7 +16,6 @@ import {
   long,
   nonEmpty,
   oneOf,
-  oneOfAnyCase,
   type Settings,
   short,
   string,
@@ -85,19 +84,8 @@ const replication: Settings = because('a single broker talks to no other broker 
 })
 
 const groups: Settings = because(
-  'of the consumer protocol (KIP-848) this part arrives in a later step',
+  'the event loop coordinates groups of both protocols, and writes at once what a turn brings',
   {
-    'group.consumer.assignment.interval.ms': int(1000, atLeast(0)),
-    'group.consumer.max.assignment.interval.ms': int(15_000, atLeast(0)),
-    'group.consumer.max.heartbeat.interval.ms': int(15_000, atLeast(1)),
-    'group.consumer.max.session.timeout.ms': int(60_000, atLeast(1)),
-    'group.consumer.migration.policy': string(
-      'bidirectional',
-      oneOfAnyCase('DISABLED', 'DOWNGRADE', 'UPGRADE', 'BIDIRECTIONAL'),
-    ),
-    'group.consumer.min.assignment.interval.ms': int(0, atLeast(0)),
-    'group.consumer.min.heartbeat.interval.ms': int(5000, atLeast(1)),
-    'group.consumer.min.session.timeout.ms': int(45_000, atLeast(1)),
     'group.coordinator.append.linger.ms': int(-1, atLeast(-1)),
     'group.coordinator.background.threads': int(2, atLeast(1)),
     'group.coordinator.cached.buffer.max.bytes': int(1_048_588, atLeast(524_288)),

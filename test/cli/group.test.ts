@@ -18,6 +18,8 @@ class ToyCoordinator {
   readonly committed: (readonly [number, number])[] = []
   members = 0
   moved = 0
+  /** How often ListGroups is answered; then it is refused. */
+  lists = Number.POSITIVE_INFINITY
   private readonly broker: ScriptedBroker
 
   constructor() {
@@ -49,7 +51,7 @@ class ToyCoordinator {
         })),
       }),
       ListGroups: () => ({
-        errorCode: 0,
+        errorCode: this.lists-- > 0 ? 0 : errorCode('CLUSTER_AUTHORIZATION_FAILED'),
         groups: ['g', 'a'].map(groupId => ({
           groupId,
           protocolType: 'consumer',
@@ -335,4 +337,21 @@ test('delete says what was deleted, and what was not there', async () => {
   assert.equal(absent.code, 1)
   assert.match(absent.err, /group 'nobody'.*GROUP_ID_NOT_FOUND/)
   assert.equal((await cluster.runWith('n', 'delete', 'g')).code, 2)
+})
+
+test('--watch shows the newest picture again and again, until it fails', async () => {
+  const cluster = new ToyCoordinator()
+  cluster.lists = 3
+  const { code, out, err } = await cluster.run('list', '--watch', '1')
+  assert.equal(code, 1)
+  assert.match(err, /CLUSTER_AUTHORIZATION_FAILED/)
+  const pictures = out.split('\n\n').filter(one => one.trim() !== '')
+  assert.equal(pictures.length, 3)
+  assert.ok(
+    pictures.every(one => /g .*Empty/.test(one)),
+    out,
+  )
+  for (const wrong of ['0', 'often']) {
+    assert.equal((await cluster.run('lag', '--watch', wrong)).code, 2)
+  }
 })

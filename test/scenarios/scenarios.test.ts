@@ -1,11 +1,9 @@
-/** Every text in this folder: what happens in it is what the code does (group-scenario.ts and consumer-group-scenario.ts say how to read
- * them). */
+/** Every text in this folder: what happens in it is what the code does (script.ts says how to read them). */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ConsumerGroupScenario } from './consumer-group-scenario.ts'
-import { GroupScenario } from './group-scenario.ts'
+import { GroupStage } from './group-stage.ts'
 
 const folder = join('test', 'scenarios')
 
@@ -13,8 +11,7 @@ for (const name of readdirSync(folder).filter(file => file.endsWith('.txt'))) {
   test(name.replace('.txt', '').replaceAll('-', ' '), () => {
     const path = join(folder, name)
     const text = readFileSync(path, 'utf8')
-    const kind = text.startsWith('consumer group') ? ConsumerGroupScenario : GroupScenario
-    const actual = kind.rewrite(text)
+    const actual = GroupStage.rewrite(text)
     if (actual === text) return
     if (process.env['UPDATE'] === '1') return writeFileSync(path, actual)
     assert.equal(actual, text, `${path}: UPDATE=1 writes it anew`)

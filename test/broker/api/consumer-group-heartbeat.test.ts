@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RequestInput } from '../../../protocol/apis.ts'
 import { errorName } from '../../../protocol/errors.ts'
-import { joinAlone, withGroups } from '../group-members.ts'
+import { writeAssignment } from '../../../protocol/messages/consumer-protocol.ts'
+import { joinAlone, joinRequest, withGroups } from '../group-members.ts'
 import { versionsOf } from '../harness.ts'
 import type { FakeClient } from '../host.ts'
 
@@ -31,7 +32,14 @@ for (const version of versionsOf('ConsumerGroupHeartbeat')) {
       const first = await beat(client, JOIN, version)
       assert.equal(first.error, 'NONE')
       assert.deepEqual(first.assignment?.topicPartitions[0]?.partitions, [0, 1])
-      assert.equal((await beat(client, { ...JOIN, memberId: 'm2' }, version)).memberEpoch, 2)
+      assert.equal(first.heartbeatIntervalMs, 5000)
+      // One target in a second: the next member is told to ask for its own when it may be made.
+      await host.io.advance(400)
+      const second = await beat(client, { ...JOIN, memberId: 'm2' }, version)
+      assert.deepEqual([second.memberEpoch, second.heartbeatIntervalMs], [1, 600])
+      await host.io.advance(600)
+      const beaten = { groupId: 'g', memberId: 'm2', memberEpoch: 1 }
+      assert.equal((await beat(client, beaten, version)).memberEpoch, 2)
       const alive = { groupId: 'g', memberId: 'm1', memberEpoch: 1 }
       const topicPartitions = first.assignment!.topicPartitions
       const told = await beat(client, { ...alive, topicPartitions }, version)
@@ -41,10 +49,9 @@ for (const version of versionsOf('ConsumerGroupHeartbeat')) {
         (await beat(client, { ...alive, groupId: 'g' }, version)).error,
         'UNKNOWN_MEMBER_ID',
       )
-      assert.equal(
-        (await beat(client, { ...alive, groupId: 'x' }, version)).error,
-        'GROUP_ID_NOT_FOUND',
-      )
+      const nowhere = await beat(client, { ...alive, groupId: 'x' }, version)
+      assert.equal(nowhere.error, 'GROUP_ID_NOT_FOUND')
+      assert.equal(nowhere.errorMessage, 'Consumer group x not found.')
       assert.equal((await beat(client, { ...JOIN, groupId: '' }, version)).error, 'INVALID_REQUEST')
     }))
 }
@@ -106,4 +113,83 @@ test('a group takes the protocol of who joins while it is empty, keeps its offse
     await client.call('LeaveGroup', 3, { groupId: 'g', members })
     assert.equal((await beat(client, JOIN)).error, 'NONE')
     assert.deepEqual(await types(), ['consumer Stable'])
+  }))
+
+test("a group's own settings take effect at once, and the broker's again when they are gone", () =>
+  withGroups(async (host, client) => {
+    const alter = async (name: string, value: string | null) => {
+      const configs = [{ name, configOperation: value === null ? 1 : 0, value }]
+      const resources = [{ resourceType: 32, resourceName: 'g', configs }]
+      const request = { resources, validateOnly: false }
+      const { responses } = await client.call('IncrementalAlterConfigs', 1, request)
+      assert.equal(errorName(responses[0]!.errorCode), 'NONE', responses[0]!.errorMessage ?? '')
+    }
+    await alter('consumer.session.timeout.ms', '60000')
+    await alter('consumer.heartbeat.interval.ms', '9000')
+    await alter('consumer.assignment.interval.ms', '0')
+    assert.equal((await beat(client, JOIN)).heartbeatIntervalMs, 9000)
+    assert.equal((await beat(client, { ...JOIN, memberId: 'm2' })).memberEpoch, 2)
+    const alive = { groupId: 'g', memberId: 'm2', memberEpoch: 2 }
+    await host.io.advance(59_000)
+    assert.equal((await beat(client, alive)).error, 'NONE')
+    await alter('consumer.session.timeout.ms', null)
+    await alter('consumer.heartbeat.interval.ms', null)
+    assert.equal((await beat(client, alive)).heartbeatIntervalMs, 5000)
+    await host.io.advance(45_000)
+    assert.equal((await beat(client, alive)).error, 'UNKNOWN_MEMBER_ID')
+  }))
+
+test('a classic group with a member becomes a consumer group and a classic one again', () =>
+  withGroups(async (_host, client) => {
+    const assignment = writeAssignment([{ topic: 't', partitions: [0, 1] }], Buffer.from([0, 0]))
+    const joined = await client.call('JoinGroup', 3, joinRequest({ version: 3 }))
+    const { memberId } = joined
+    const member = { groupId: 'g', memberId, generationId: 1 }
+    const assignments = [{ memberId, assignment }]
+    await client.call('SyncGroup', 3, { ...member, assignments })
+    assert.equal((await beat(client, JOIN)).memberEpoch, 2)
+    const kind = async () => (await client.call('ListGroups', 5, {})).groups[0]!.groupType
+    assert.equal(await kind(), 'consumer')
+    const described = await client.call('ConsumerGroupDescribe', 1, {
+      groupIds: ['g'],
+      includeAuthorizedOperations: false,
+    })
+    assert.deepEqual(described.groups[0]!.members.map(one => one.memberType).sort(), [0, 1])
+    const classic = async (version = 4) =>
+      errorName((await client.call('Heartbeat', version, member)).errorCode)
+    assert.equal(await classic(), 'REBALANCE_IN_PROGRESS')
+    const again = await client.call('JoinGroup', 9, joinRequest({ memberId }))
+    assert.deepEqual([again.generationId, again.leader, again.members], [2, '', []])
+    const synced = await client.call('SyncGroup', 5, {
+      ...member,
+      generationId: 2,
+      assignments: [],
+    })
+    assert.equal(synced.assignment.toString('hex').slice(0, 4), '0000')
+    await beat(client, { groupId: 'g', memberId: 'm1', memberEpoch: -1 })
+    assert.equal(await kind(), 'classic')
+    assert.equal(
+      errorName((await client.call('Heartbeat', 4, { ...member, generationId: 2 })).errorCode),
+      'REBALANCE_IN_PROGRESS',
+    )
+  }))
+
+test('what members say together is bounded', () =>
+  withGroups(async (host, client) => {
+    // Topics of a megabyte in all, near the most that fits into one record.
+    const names = Array.from({ length: 4000 }, (_, i) => `${i}-${'x'.repeat(230)}`)
+    const join = (i: number) =>
+      beat(client, { ...JOIN, memberId: `m${i}`, subscribedTopicNames: names })
+    const answers = []
+    for (let i = 0; i < 40; i++) answers.push(await join(i))
+    const refused = answers.filter(({ error }) => error !== 'NONE')
+    assert.deepEqual([...new Set(refused.map(({ error }) => error))], ['GROUP_MAX_SIZE_REACHED'])
+    assert.match(refused[0]!.errorMessage!, /more than 33554432 bytes/)
+    const [entry] = host.broker.groups.entries()
+    assert.equal(entry!.group.memberCount, 40 - refused.length)
+    const large = Array.from({ length: 9000 }, (_, i) => `${i}-${'x'.repeat(230)}`)
+    const lone = { ...JOIN, groupId: 'h', subscribedTopicNames: large }
+    assert.equal((await beat(client, lone)).error, 'UNKNOWN_SERVER_ERROR')
+    const line = host.logger.lines.findLast(({ event }) => event === 'group not written')
+    assert.match(String(line!.fields['hint']), /max.message.bytes/)
   }))

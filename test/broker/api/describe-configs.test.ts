@@ -98,9 +98,37 @@ test('resources whose settings are not kept yet have none', async () => {
   for (const [type, name] of [
     [LOGGER, '1'],
     [METRICS, 's'],
-    [GROUP, 'g'],
   ] as const) {
     const { errorCode, configs } = await describe(tested, type!, name)
     assert.deepEqual([errorCode, configs], [0, []])
   }
+})
+
+test('a group shows its own settings over those of the broker, as Kafka lists them', async () => {
+  const tested = await testBroker({ overrides: ['group.consumer.session.timeout.ms=50000'] })
+  const own = { 'consumer.heartbeat.interval.ms': '6000' }
+  await tested.broker.controller.alterConfigs('group', 'g', () => own)
+  const { configs } = await describe(tested, GROUP, 'g', null, { includeSynonyms: true })
+  const shown = new Map(configs.map(one => [one.name, one]))
+  assert.equal(configs.length, 17)
+  const synonymsOf = (name: string) =>
+    shown.get(name)!.synonyms.map(one => [one.name, one.value, one.source])
+  assert.equal(shown.get('consumer.session.timeout.ms')!.value, '50000')
+  assert.deepEqual(synonymsOf('consumer.session.timeout.ms'), [
+    ['group.consumer.session.timeout.ms', '50000', 4],
+    ['group.consumer.session.timeout.ms', '45000', 5],
+  ])
+  assert.deepEqual(synonymsOf('consumer.heartbeat.interval.ms'), [
+    ['consumer.heartbeat.interval.ms', '6000', 8],
+    ['group.consumer.heartbeat.interval.ms', '5000', 5],
+  ])
+  assert.deepEqual(synonymsOf('share.isolation.level'), [
+    ['share.isolation.level', 'read_uncommitted', 5],
+  ])
+  assert.equal((await describe(tested, GROUP, '')).errorMessage, 'Group name must not be empty')
+  const other = await describe(tested, GROUP, 'h', ['consumer.heartbeat.interval.ms', 'nope'])
+  assert.deepEqual(
+    other.configs.map(one => one.value),
+    ['5000'],
+  )
 })

@@ -4,7 +4,7 @@ import { incrementalAlterConfigs } from '../../../broker/api/incremental-alter-c
 import { errorName } from '../../../protocol/errors.ts'
 import { type TestBroker, testBroker, versionsOf } from '../harness.ts'
 
-const [TOPIC, BROKER] = [2, 4]
+const [TOPIC, BROKER, GROUP] = [2, 4, 32]
 const operations = { set: 0, delete: 1, append: 2, subtract: 3 }
 type Operation = readonly [keyof typeof operations, string, (string | null)?]
 
@@ -116,4 +116,56 @@ test('validateOnly checks and changes nothing', async () => {
   const asked = resource(TOPIC!, 'a', ['set', 'retention.ms', '1'])
   assert.deepEqual(await alter(tested, [asked], true), ['NONE: null'])
   assert.deepEqual(tested.broker.image.topics.get('a')!.configs, {})
+})
+
+test("settings of groups: within the broker's bounds, in the words of Kafka", async () => {
+  const tested = await testBroker()
+  const group = async (...asked: readonly Operation[]) =>
+    (await alter(tested, [resource(GROUP!, 'g', ...asked)]))[0]!
+  const session = 'consumer.session.timeout.ms'
+  const heartbeat = 'consumer.heartbeat.interval.ms'
+  assert.equal(await group(['set', session, '60000'], ['set', heartbeat, '5000']), 'NONE: null')
+  const bound = (name: string, word: string, which: string) =>
+    `INVALID_CONFIG: ${name} must be ${word} than or equal to group.consumer.${which}.${name.slice(9)}`
+  assert.equal(await group(['set', session, '44999']), bound(session, 'greater', 'min'))
+  assert.equal(await group(['set', session, '60001']), bound(session, 'less', 'max'))
+  assert.equal(await group(['set', heartbeat, '4999']), bound(heartbeat, 'greater', 'min'))
+  assert.equal(await group(['set', heartbeat, '15001']), bound(heartbeat, 'less', 'max'))
+  assert.equal(
+    await group(['set', 'streams.num.standby.replicas', '3']),
+    'INVALID_CONFIG: streams.num.standby.replicas must be less than or equal to group.streams.max.standby.replicas',
+  )
+  assert.equal(
+    await group(['set', session, 'x']),
+    `INVALID_CONFIG: Invalid value x for configuration ${session}: Not a number of type INT`,
+  )
+  assert.equal(
+    await group(['set', 'consumer.nope', '1']),
+    'INVALID_CONFIG: Unknown group config name: consumer.nope',
+  )
+  assert.equal(await group(['delete', 'consumer.nope']), 'NONE: null')
+  assert.equal(
+    await group(['append', session, '1']),
+    `INVALID_CONFIG: Can't APPEND to key ${session} because its type is not LIST.`,
+  )
+  assert.equal(await group(['set', 'share.isolation.level', 'read_committed']), 'NONE: null')
+  const [unnamed] = await alter(tested, [resource(GROUP!, '', ['set', session, '50000'])])
+  assert.equal(unnamed, 'INVALID_REQUEST: Default group resources are not allowed.')
+  const kept = {
+    [session]: '60000',
+    [heartbeat]: '5000',
+    'share.isolation.level': 'read_committed',
+  }
+  assert.deepEqual(tested.broker.image.groupConfigs.get('g'), kept)
+})
+
+test('a group whose session would be no longer than its heartbeats is refused', async () => {
+  const overrides = ['group.consumer.min.session.timeout.ms=1000']
+  const tested = await testBroker({ overrides })
+  const asked = ['set', 'consumer.session.timeout.ms', '5000'] as const
+  const [answer] = await alter(tested, [resource(GROUP!, 'g', asked)])
+  assert.equal(
+    answer,
+    'INVALID_CONFIG: consumer.session.timeout.ms must be greater than consumer.heartbeat.interval.ms',
+  )
 })

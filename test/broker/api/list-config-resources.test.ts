@@ -20,6 +20,21 @@ test('no types lists all resources, others only theirs', async () => {
   assert.deepEqual(await shown(32), [])
 })
 
+test('groups are listed that have settings of their own', async () => {
+  const tested = await testBroker()
+  const settings = { 'consumer.heartbeat.interval.ms': '6000' }
+  // A group id may be anything.
+  for (const id of ['g/1 %', 'ü']) {
+    await tested.broker.controller.alterConfigs('group', id, () => settings)
+  }
+  const request = { resourceTypes: [32] }
+  const listed = await tested.call({ ListConfigResources: listConfigResources }, request)
+  assert.deepEqual(listed.configResources.map(one => one.resourceName).sort(), ['g/1 %', 'ü'])
+  await tested.broker.controller.alterConfigs('group', 'ü', () => ({}))
+  const left = await tested.call({ ListConfigResources: listConfigResources }, request)
+  assert.deepEqual(left.configResources, [{ resourceName: 'g/1 %', resourceType: 32 }])
+})
+
 test('version 0 asks for subscriptions to client metrics, of which there are none', async () => {
   const { errorCode, configResources } = await list([], 0)
   assert.deepEqual([errorCode, configResources], [0, []])

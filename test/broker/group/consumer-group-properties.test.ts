@@ -31,17 +31,22 @@ interface Person {
 
 const settings = {
   groupConsumerAssignors: ['uniform', 'range'],
-  groupConsumerHeartbeatIntervalMs: 5000,
   groupConsumerMaxSize: 4,
-  groupConsumerSessionTimeoutMs: 45_000,
+  groupConsumerMigrationPolicy: 'bidirectional',
+  groupMinSessionTimeoutMs: 1000,
+  groupMaxSessionTimeoutMs: 60_000,
+  groupMaxSize: 4,
+  groupInitialRebalanceDelayMs: 0,
   groupDropOnDisconnectMs: -1,
 }
+const timing = { sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000, assignmentIntervalMs: 0 }
 const topicId = (name: string) => name.padEnd(22, 'A')
 
 class World {
   image: ClusterImage = emptyImage('c')
   private readonly options: ConsumerGroupOptions = {
     settings,
+    timing: () => timing,
     image: () => this.image,
     patterns: new TopicPatterns(),
   }
