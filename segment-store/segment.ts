@@ -242,6 +242,7 @@ export class Segment {
     } catch (error) {
       return await this.cutBack(error)
     } finally {
+      this.isDirty = true // a sync that began meanwhile may not have met these bytes
       runs.clear()
       this.idleRuns = runs
     }

@@ -72,6 +72,31 @@ for (const target of ['.log', '.index', 'directory'] as const) {
   })
 }
 
+test('a batch whose write overtakes a sync, or is overtaken by it, is put on the medium by the next sync', async () => {
+  // The disk is slow to write, so a write is under way for a while. It begins at each step of a sync in turn.
+  for (let steps = 0; steps < 40; steps++) {
+    let isWriting = false
+    const random = () => (isWriting ? 0.9 : 0)
+    const disk = new SimulatedDisk(new Medium(), { random, nowMs: () => NOW, slowShare: 1 })
+    const opened = await openLog(disk, DIRECTORY, { config: small })
+    for (const path of ['', '/data']) await disk.syncDirectory(path)
+    append(opened.log, batch(2))
+    await opened.log.flushNow()
+    const first = opened.log.sync()
+    for (let step = 0; step < steps; step++) await null
+    append(opened.log, batch(2))
+    isWriting = true
+    opened.turn.end()
+    isWriting = false
+    await first
+    await opened.log.flushNow()
+    await opened.log.sync()
+    assert.equal(opened.log.durableOffset, 4)
+    const after = await recovered(disk.reopened('lost'))
+    assert.equal(after.log.logEndOffset, 4, `the second write began ${steps} steps after the sync`)
+  }
+})
+
 test('a disk that is full in the middle of a batch leaves no half batch, before and after a crash', async () => {
   const size = batch(2, { valueBytes: 50 }).length
   for (const mode of [...CRASH_MODES, 'process'] as const) {
