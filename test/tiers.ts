@@ -67,7 +67,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     records: 5_000,
     kills: 5,
     storageKills: 5,
-    minutes: 0.25,
+    minutes: 1,
   },
   soak: {
     name: 'soak',

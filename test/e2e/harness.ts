@@ -79,14 +79,23 @@ export function temporaryDirectory(name: string): string {
   return directory
 }
 
+/** Below what systems use for outgoing connections, one of which could take the port while a broker restarts. */
+const PORTS = { from: 12_000, pairs: 10_000 }
+
+/** A port that nobody listens at, nor at the one after it, which a controller of Kafka takes. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
+  for (;;) {
+    const port = PORTS.from + 2 * Math.floor(Math.random() * PORTS.pairs)
+    if ((await isFree(port)) && (await isFree(port + 1))) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 export function pause(milliseconds: number): Promise<void> {
