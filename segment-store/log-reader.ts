@@ -344,7 +344,7 @@ class SegmentRead {
 
   private abortedBefore(endPosition: number): readonly AbortedTransaction[] {
     const { log, request, segment } = this
-    const known = segment.offsetIndex!.offsetBehind(endPosition) ?? segment.endOffset
+    const known = segment.offsetBehind(endPosition) ?? segment.endOffset
     const end = Math.min(known, this.bound)
     const found: AbortedTransaction[] = []
     for (let i = log.segments.indexOf(segment); i < log.segments.length; i++) {

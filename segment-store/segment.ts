@@ -20,10 +20,10 @@ import {
 } from '../protocol/record-batch.ts'
 import { type WalkEnd, walkBatches } from './batch-walker.ts'
 import { type Disk, type File, isDiskFull } from './disk.ts'
-import { MAX_RELATIVE_OFFSET, OffsetIndex } from './offset-index.ts'
+import { MAX_RELATIVE_OFFSET } from './offset-index.ts'
+import { SegmentIndexes } from './segment-indexes.ts'
 import { StagedRuns, type Staging } from './staging.ts'
 import { TailPositions } from './tail-positions.ts'
-import { readLastEntry, TimeIndex } from './time-index.ts'
 import { TxnIndex } from './txn-index.ts'
 
 /** The settings of a log that its segments read. */
@@ -45,8 +45,6 @@ export function segmentFileName(baseOffset: number, suffix: string): string {
 
 /** The files beside a `.log` file. */
 export const INDEX_SUFFIXES: readonly string[] = ['.index', '.timeindex', '.txnindex']
-
-const UNKNOWN = Number.NEGATIVE_INFINITY
 
 export class Segment {
   readonly baseOffset: number
@@ -70,12 +68,7 @@ export class Segment {
   /** For `unload`: somebody has looked at the indexes since it was last asked. */
   wasUsed = false
 
-  offsetIndex: OffsetIndex | null = null
-  timeIndex: TimeIndex | null = null
-  private greatestTimestamp = UNKNOWN
-  private offsetOfGreatest: number
-  private bytesSinceIndexEntry = 0
-
+  private readonly indexes: SegmentIndexes
   private readonly disk: Disk
   private readonly staging: Staging
   private config: SegmentConfig
@@ -101,8 +94,8 @@ export class Segment {
     this.config = config
     this.baseOffset = baseOffset
     this.endOffset = baseOffset
-    this.offsetOfGreatest = baseOffset
     this.path = `${place.directory}/${segmentFileName(baseOffset, '')}`
+    this.indexes = new SegmentIndexes(baseOffset, this.path)
     this.size = size
     this.writtenSize = size
     this.createdMs = createdMs
@@ -126,10 +119,7 @@ export class Segment {
   /** Takes an open file and what its index files say: of a sealed segment whose files have another ending for now. */
   adopt(file: File, offsets: Buffer | null, times: Buffer | null): void {
     this.openFile = file
-    this.offsetIndex = new OffsetIndex(this.baseOffset, this.config.segmentIndexBytes, offsets)
-    this.timeIndex = new TimeIndex(this.baseOffset, this.config.segmentIndexBytes, times)
-    this.greatestTimestamp = this.timeIndex.lastTimestamp
-    this.offsetOfGreatest = this.timeIndex.lastOffset
+    this.indexes.adopt(offsets, times, this.config.segmentIndexBytes)
   }
 
   get file(): File {
@@ -138,17 +128,17 @@ export class Segment {
   }
 
   get isLoaded(): boolean {
-    return this.openFile !== null && this.offsetIndex !== null
+    return this.openFile !== null && this.indexes.areLoaded
   }
 
   /** Greatest timestamp of its batches, -1 if they have none. Only after `load` or `loadMaxTimestamp`. */
   get maxTimestamp(): number {
-    return this.greatestTimestamp
+    return this.indexes.greatestTimestamp
   }
 
   /** Last offset of the batch that holds the greatest timestamp. */
   get offsetOfMaxTimestamp(): number {
-    return this.offsetOfGreatest
+    return this.indexes.offsetOfGreatest
   }
 
   get hasStaged(): boolean {
@@ -165,15 +155,11 @@ export class Segment {
 
   /** Forgets the indexes and begins empty ones: for a new segment, or to fill them by walking the file. */
   startIndexes(): void {
-    this.offsetIndex = new OffsetIndex(this.baseOffset, this.config.segmentIndexBytes)
-    this.timeIndex = new TimeIndex(this.baseOffset, this.config.segmentIndexBytes)
-    this.greatestTimestamp = -1
-    this.offsetOfGreatest = this.baseOffset
-    this.bytesSinceIndexEntry = 0
+    this.indexes.begin(this.config.segmentIndexBytes)
   }
 
   get areIndexesFull(): boolean {
-    return this.offsetIndex!.isFull || this.timeIndex!.isFull
+    return this.indexes.areFull
   }
 
   /** Index entries hold offsets relative to the base offset in 31 bits. */
@@ -199,18 +185,8 @@ export class Segment {
     return this.staged.lastBlock.buffer
   }
 
-  /** Accounts for a batch in the indexes: an entry after every `indexIntervalBytes`, as Kafka's. */
-  note(last: number, timestamp: number, position: number, size: number): void {
-    if (timestamp > this.greatestTimestamp) {
-      this.greatestTimestamp = timestamp
-      this.offsetOfGreatest = last
-    }
-    if (this.bytesSinceIndexEntry > this.config.indexIntervalBytes) {
-      this.offsetIndex!.append(last, position)
-      this.timeIndex!.maybeAppend(this.greatestTimestamp, this.offsetOfGreatest)
-      this.bytesSinceIndexEntry = 0
-    }
-    this.bytesSinceIndexEntry += size
+  private note(last: number, timestamp: number, position: number, size: number): void {
+    this.indexes.note(last, timestamp, position, size, this.config.indexIntervalBytes)
   }
 
   /**
@@ -272,29 +248,34 @@ export class Segment {
   /** A position at or before the batch that contains `offset`, at most about an index interval before. */
   positionBefore(offset: number): number {
     this.wasUsed = true
-    return this.offsetIndex!.lookup(offset)
+    return this.indexes.offsets!.lookup(offset)
+  }
+
+  /** An offset from which one may search for a record of this time or later. Only while it is loaded. */
+  offsetBefore(timestamp: number): number {
+    this.wasUsed = true
+    return this.indexes.times!.lookup(timestamp)
+  }
+
+  /** Offset of the first indexed batch that begins at or behind `position`; null if none is. Only while it is loaded. */
+  offsetBehind(position: number): number | null {
+    return this.indexes.offsets!.offsetBehind(position)
   }
 
   /** The segment will not be written again. */
   seal(): void {
-    this.timeIndex!.maybeAppend(this.greatestTimestamp, this.offsetOfGreatest)
+    this.indexes.seal()
     this.tail = null
     this.isActive = false
   }
 
   get areIndexesSaved(): boolean {
-    const { offsetIndex, timeIndex, txnIndex } = this
-    if (!txnIndex.isSaved) return false
-    return offsetIndex?.entries.isSaved !== false && timeIndex?.entries.isSaved !== false
+    return this.txnIndex.isSaved && this.indexes.areSaved
   }
 
   /** Makes the index files equal to what is in memory. */
   async saveIndexes(durable: boolean): Promise<void> {
-    const { offsetIndex, timeIndex } = this
-    if (offsetIndex !== null && timeIndex !== null) {
-      await offsetIndex.entries.save(this.disk, `${this.path}.index`, durable)
-      await timeIndex.entries.save(this.disk, `${this.path}.timeindex`, durable)
-    }
+    await this.indexes.save(this.disk, durable)
     await this.txnIndex.save(this.disk, `${this.path}.txnindex`)
   }
 
@@ -315,24 +296,15 @@ export class Segment {
 
   private async readIndexes(): Promise<void> {
     if (this.isClosing) throw new ProtocolError('KAFKA_STORAGE_ERROR', `${this.path}.log is closed`)
-    this.openFile ??= await this.disk.open(`${this.path}.log`)
-    if (this.offsetIndex !== null) return
-    const { segmentIndexBytes } = this.config
-    const offsetBytes = await this.disk.readFile(`${this.path}.index`)
-    const timeBytes = await this.disk.readFile(`${this.path}.timeindex`)
-    if (offsetBytes !== null && timeBytes !== null) {
-      const offsets = new OffsetIndex(this.baseOffset, segmentIndexBytes, offsetBytes)
-      const times = new TimeIndex(this.baseOffset, segmentIndexBytes, timeBytes)
-      if (offsets.isSane(this.size) && times.isSane(this.lastPossibleEnd)) {
-        this.offsetIndex = offsets
-        this.timeIndex = times
-        this.greatestTimestamp = times.lastTimestamp
-        this.offsetOfGreatest = times.lastOffset
-        return
-      }
-    }
-    await this.rebuildIndexes()
-    this.seal()
+    const { disk, path, indexes } = this
+    this.openFile ??= await disk.open(`${path}.log`)
+    if (indexes.areLoaded) return
+    const [offsets, times] = [
+      await disk.readFile(`${path}.index`),
+      await disk.readFile(`${path}.timeindex`),
+    ]
+    if (this.take(offsets, times)) return
+    indexes.replaceBy(await this.indexesFromBatches())
     try {
       await this.saveIndexes(false)
     } catch (error) {
@@ -341,17 +313,30 @@ export class Segment {
     }
   }
 
+  private take(offsets: Buffer | null, times: Buffer | null): boolean {
+    const log = { bytes: this.size, endOffset: this.lastPossibleEnd }
+    return this.indexes.take(offsets, times, this.config.segmentIndexBytes, log)
+  }
+
   /** While the last segment is being opened its end is not known yet. */
   private get lastPossibleEnd(): number {
     return this.endOffset > this.baseOffset ? this.endOffset : Number.POSITIVE_INFINITY
   }
 
-  private async rebuildIndexes(): Promise<void> {
-    this.startIndexes()
+  /** Indexes made by walking the file; nobody sees them before they are whole. */
+  private async indexesFromBatches(): Promise<SegmentIndexes> {
+    const made = new SegmentIndexes(this.baseOffset, this.path)
+    made.begin(this.config.segmentIndexBytes)
+    const { indexIntervalBytes } = this.config
     const options = { checkCrc: false, firstOffset: this.baseOffset }
     await walkBatches(this.file, 0, this.writtenSize, options, (buffer, at, position) => {
-      this.noteBatch(buffer, at, position)
+      const size = sizeInBytes(buffer, at)
+      const timestamp = maxTimestamp(buffer, at)
+      if (position === 0) this.firstTimestamp = timestamp
+      made.note(lastOffset(buffer, at), timestamp, position, size, indexIntervalBytes)
     })
+    made.seal()
+    return made
   }
 
   /** Makes indexes from the batches in place of some that proved to be another file's. False: that was done before. */
@@ -363,14 +348,7 @@ export class Segment {
   }
 
   private async remake(): Promise<void> {
-    const directory = this.path.slice(0, this.path.lastIndexOf('/'))
-    const place = { disk: this.disk, directory, staging: this.staging }
-    const fresh = new Segment(place, this.config, this.baseOffset, this.size, this.createdMs)
-    fresh.openFile = this.openFile
-    await fresh.rebuildIndexes()
-    fresh.seal()
-    const { offsetIndex, timeIndex, greatestTimestamp, offsetOfGreatest } = fresh
-    Object.assign(this, { offsetIndex, timeIndex, greatestTimestamp, offsetOfGreatest })
+    this.indexes.replaceBy(await this.indexesFromBatches())
     this.remaking = 'done'
     await this.saveIndexes(false)
   }
@@ -384,14 +362,10 @@ export class Segment {
 
   /** Learns a sealed segment's greatest timestamp from the last entry of its time index, without loading it. */
   async loadMaxTimestamp(): Promise<void> {
-    if (this.greatestTimestamp !== UNKNOWN) return
-    const last = await readLastEntry(this.disk, `${this.path}.timeindex`, this.baseOffset)
-    // Removed while it was looked for: it has nothing to find any more.
-    if (this.isClosing) return
-    // A missing index is rebuilt by `load`.
-    if (last === null || !last.isSane(this.lastPossibleEnd)) return this.load()
-    this.greatestTimestamp = last.lastTimestamp
-    this.offsetOfGreatest = last.lastOffset
+    if (this.indexes.knowsGreatest) return
+    const isKnown = await this.indexes.loadGreatest(this.disk, this.lastPossibleEnd)
+    // A missing index is rebuilt by `load`; what was removed meanwhile has nothing to find any more.
+    if (!isKnown && !this.isClosing) await this.load()
   }
 
   /** Runs `work` with the segment loaded, and kept so until it is done even if the segment is removed meanwhile. */
@@ -428,8 +402,7 @@ export class Segment {
     if (this.users > 0 || this.loading !== null || this.isDirty || this.isActive) return
     if (!this.areIndexesSaved) return
     const file = this.openFile
-    this.offsetIndex = null
-    this.timeIndex = null
+    this.indexes.forget()
     this.openFile = null
     await file?.close()
   }
@@ -437,8 +410,7 @@ export class Segment {
   /** Cuts the segment, also on the medium, so that `position` is its end and `endOffset` the next offset. */
   async truncateTo(position: number, endOffset: number): Promise<void> {
     await this.load()
-    this.offsetIndex!.truncateToPosition(position)
-    this.timeIndex!.truncateTo(endOffset)
+    this.indexes.truncateTo(position, endOffset)
     this.txnIndex.truncateTo(endOffset)
     await this.file.truncate(position)
     await this.file.sync()
@@ -447,8 +419,6 @@ export class Segment {
     this.endOffset = endOffset
     this.tail = null
     this.isDirty = true
-    this.greatestTimestamp = this.timeIndex!.lastTimestamp
-    this.offsetOfGreatest = this.timeIndex!.lastOffset
     if (position === 0) this.firstTimestamp = -1
     await this.scanTail()
     this.endOffset = endOffset
@@ -459,16 +429,17 @@ export class Segment {
    * has a greater timestamp. Answers what the walk found; the caller decides about damage.
    */
   async scanTail(): Promise<WalkEnd> {
-    const from = this.offsetIndex!.lastPosition
-    this.bytesSinceIndexEntry = 0
+    const { indexes } = this
+    const from = indexes.offsets!.lastPosition
+    indexes.bytesSinceEntry = 0
     const options = { checkCrc: false, firstOffset: this.baseOffset }
     const end = await walkBatches(this.file, from, this.size, options, (buffer, at, position) => {
       const timestamp = maxTimestamp(buffer, at)
       if (position === 0) this.firstTimestamp = timestamp
-      this.bytesSinceIndexEntry += sizeInBytes(buffer, at)
-      if (timestamp <= this.greatestTimestamp) return
-      this.greatestTimestamp = timestamp
-      this.offsetOfGreatest = lastOffset(buffer, at)
+      indexes.bytesSinceEntry += sizeInBytes(buffer, at)
+      if (timestamp <= indexes.greatestTimestamp) return
+      indexes.greatestTimestamp = timestamp
+      indexes.offsetOfGreatest = lastOffset(buffer, at)
     })
     this.endOffset = end.nextOffset
     return end

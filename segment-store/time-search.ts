@@ -36,7 +36,7 @@ async function searchSegment(
   segment: Segment,
   timestamp: number,
 ): Promise<TimestampAndOffset | null> {
-  const from = Math.max(segment.timeIndex!.lookup(timestamp), log.logStartOffset)
+  const from = Math.max(segment.offsetBefore(timestamp), log.logStartOffset)
   let position = segment.positionBefore(from)
   while (position < segment.writtenSize) {
     const candidate = await findBatch(segment, position, (buffer, at) => {
