@@ -10,6 +10,9 @@ import { type ConsumerMember, samePartitions, targetRecord } from './consumer-me
 import type { RebalanceCause } from './step.ts'
 import { topicsHash } from './topics-hash.ts'
 
+/** As Kafka 4.3 counts: an epoch without any assignment comes before it. */
+const FIRST_EPOCH = 2
+
 /** Looks what patterns match and how large topics are, where that may have changed; begins a new group epoch if so. */
 export function refreshTopics(
   group: ConsumerGroup,
@@ -52,7 +55,7 @@ function nextEpoch(
   detail: string,
   metadataHash: number,
 ): void {
-  const epoch = group.data.groupEpoch + 1
+  const epoch = Math.max(FIRST_EPOCH, group.data.groupEpoch + 1)
   const key = { groupId: group.groupId }
   group.keep([{ name: 'ConsumerGroupMetadata', key, value: { epoch, metadataHash } }])
   group.began(cause, detail)

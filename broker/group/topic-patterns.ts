@@ -55,7 +55,9 @@ function compiled(pattern: string): RE2JS {
   try {
     return RE2JS.compile(pattern)
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
+    // As Kafka says it: without the library's own words around the fault.
+    const said = error instanceof Error ? error.message : String(error)
+    const why = said.replace(/^error parsing regexp: /, '').replace(/: `[\s\S]*`$/, '')
     throw invalid(`SubscribedTopicRegex \`${pattern}\` is not a valid regular expression: ${why}.`)
   }
 }

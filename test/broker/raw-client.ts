@@ -14,7 +14,7 @@ export class RawClient {
   readonly closed: Promise<void>
   isClosed = false
   answers = 0
-  private readonly asked = new Map<number, Asked>()
+  private readonly pending = new Map<number, Asked>()
   private nextId = 1
   private rest: Buffer = Buffer.alloc(0)
 
@@ -25,8 +25,8 @@ export class RawClient {
     this.closed = new Promise(resolve => {
       socket.on('close', () => {
         this.isClosed = true
-        for (const { reject } of this.asked.values()) reject(new Error('connection closed'))
-        this.asked.clear()
+        for (const { reject } of this.pending.values()) reject(new Error('connection closed'))
+        this.pending.clear()
         resolve()
       })
     })
@@ -47,20 +47,26 @@ export class RawClient {
     name: N,
     version: number,
     request: RequestInput<N>,
+    clientId = 'test',
   ): Promise<ResponseOf<N>> {
     const id = this.nextId++
     const answer = this.expect(id)
-    this.send(requestFrame(name, version, request, id))
+    this.send(requestFrame(name, version, request, id, clientId))
     return answer.then(frame => readResponse(name, version, frame))
   }
 
   /** The answer with this correlation id, without its length. */
   expect(correlationId: number): Promise<Buffer> {
     const answer = new Promise<Buffer>((resolve, reject) => {
-      this.asked.set(correlationId, { resolve, reject })
+      this.pending.set(correlationId, { resolve, reject })
     })
     answer.catch(() => {})
     return answer
+  }
+
+  /** How many requests were sent by `call`. */
+  get asked(): number {
+    return this.nextId - 1
   }
 
   send(bytes: Buffer): void {
@@ -82,8 +88,8 @@ export class RawClient {
       at = end
       this.answers++
       const id = frame.readInt32BE(0)
-      this.asked.get(id)?.resolve(frame)
-      this.asked.delete(id)
+      this.pending.get(id)?.resolve(frame)
+      this.pending.delete(id)
     }
     this.rest = this.rest.subarray(at)
   }

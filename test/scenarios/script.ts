@@ -29,7 +29,7 @@
  * `epoch=3` another epoch.
  *
  *   # Kafka answers: bob: epoch 2               where Apache Kafka 4.3.1 answers the step above otherwise, and why
- *   # Not against Kafka: why
+ *   # Not against Kafka: why                  the steps after this are not compared
  */
 import assert from 'node:assert/strict'
 import type { RequestOf } from '../../protocol/apis.ts'
@@ -185,8 +185,11 @@ export class Script {
           assignment: this.isConsumer ? share(value) : Buffer.from(value),
         }))
         const protocolName = words['protocol'] ?? null
-        const request = { ...common, generationId, protocolType: null, protocolName, assignments }
-        return { ...base, api: 'SyncGroup', request }
+        // From version 5 on both are to be said.
+        const protocolType = protocolName === null ? null : 'consumer'
+        const version = Number(words['v'] ?? (protocolName === null ? 4 : 5))
+        const request = { ...common, generationId, protocolType, protocolName, assignments }
+        return { ...base, version, api: 'SyncGroup', request }
       }
       case 'beat':
         return { ...base, api: 'Heartbeat', request: { ...common, generationId } }
@@ -336,7 +339,7 @@ interface Assigned {
   }[]
 }
 
-const defaultVersions: Readonly<Record<string, number>> = { sync: 5, beat: 4, leave: 5 }
+const defaultVersions: Readonly<Record<string, number>> = { beat: 4, leave: 5 }
 
 function commitErrors(response: Record<string, unknown>): string[] {
   const topics = response['topics'] as readonly {

@@ -25,7 +25,7 @@ for (const version of versionsOf('ConsumerGroupDescribe')) {
           { groupState, groupEpoch, assignorName },
           {
             groupState: 'Reconciling',
-            groupEpoch: 2,
+            groupEpoch: 3,
             assignorName: 'uniform',
           },
         )

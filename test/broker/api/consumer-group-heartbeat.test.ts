@@ -36,11 +36,11 @@ for (const version of versionsOf('ConsumerGroupHeartbeat')) {
       // One target in a second: the next member is told to ask for its own when it may be made.
       await host.io.advance(400)
       const second = await beat(client, { ...JOIN, memberId: 'm2' }, version)
-      assert.deepEqual([second.memberEpoch, second.heartbeatIntervalMs], [1, 600])
+      assert.deepEqual([second.memberEpoch, second.heartbeatIntervalMs], [2, 600])
       await host.io.advance(600)
-      const beaten = { groupId: 'g', memberId: 'm2', memberEpoch: 1 }
-      assert.equal((await beat(client, beaten, version)).memberEpoch, 2)
-      const alive = { groupId: 'g', memberId: 'm1', memberEpoch: 1 }
+      const beaten = { groupId: 'g', memberId: 'm2', memberEpoch: 2 }
+      assert.equal((await beat(client, beaten, version)).memberEpoch, 3)
+      const alive = { groupId: 'g', memberId: 'm1', memberEpoch: 2 }
       const topicPartitions = first.assignment!.topicPartitions
       const told = await beat(client, { ...alive, topicPartitions }, version)
       assert.deepEqual(told.assignment?.topicPartitions[0]?.partitions, [0])
@@ -74,16 +74,16 @@ test('offsets are committed and fetched in the epoch of the member, and in no ot
       const answer = await client.call('OffsetCommit', 9, { ...request, topics })
       return errorName(answer.topics[0]!.partitions[0]!.errorCode)
     }
-    assert.equal(await commit(1), 'NONE')
-    assert.equal(await commit(0), 'STALE_MEMBER_EPOCH')
+    assert.equal(await commit(2), 'NONE')
+    assert.equal(await commit(1), 'STALE_MEMBER_EPOCH')
     const fetch = async (memberEpoch: number) => {
       const topics = [{ name: 't', partitionIndexes: [0] }]
       const groups = [{ groupId: 'g', memberId: 'm1', memberEpoch, topics }]
       const answer = await client.call('OffsetFetch', 9, { groups, requireStable: false })
       return errorName(answer.groups[0]!.errorCode)
     }
-    assert.equal(await fetch(1), 'NONE')
-    assert.equal(await fetch(2), 'STALE_MEMBER_EPOCH')
+    assert.equal(await fetch(2), 'NONE')
+    assert.equal(await fetch(1), 'STALE_MEMBER_EPOCH')
   }))
 
 test('a group takes the protocol of who joins while it is empty, keeps its offsets, and refuses the other with members', () =>
@@ -128,8 +128,8 @@ test("a group's own settings take effect at once, and the broker's again when th
     await alter('consumer.heartbeat.interval.ms', '9000')
     await alter('consumer.assignment.interval.ms', '0')
     assert.equal((await beat(client, JOIN)).heartbeatIntervalMs, 9000)
-    assert.equal((await beat(client, { ...JOIN, memberId: 'm2' })).memberEpoch, 2)
-    const alive = { groupId: 'g', memberId: 'm2', memberEpoch: 2 }
+    assert.equal((await beat(client, { ...JOIN, memberId: 'm2' })).memberEpoch, 3)
+    const alive = { groupId: 'g', memberId: 'm2', memberEpoch: 3 }
     await host.io.advance(59_000)
     assert.equal((await beat(client, alive)).error, 'NONE')
     await alter('consumer.session.timeout.ms', null)
