@@ -33,7 +33,8 @@ export class Client {
   }
 
   consumer<K = Buffer, V = Buffer>(options: ConsumerOptions<K, V> = {}): Consumer<K, V> {
-    return new Consumer(this.io, this.cluster({}), this.cluster({}), options)
+    const makeProducer = () => this.producer()
+    return new Consumer(this.io, this.cluster({}), this.cluster({}), options, makeProducer)
   }
 
   admin(): Admin {

@@ -70,36 +70,42 @@ const NUMBERS = {
   maxResponseBytes: [134_217_728, 1024],
 } as const satisfies { readonly [Name in keyof ClientOptions]?: readonly [number, number] }
 
-type NumberName = keyof typeof NUMBERS
-
 /** Fills in the defaults. Throws one OptionError that lists everything that is wrong. */
 export function resolveClientConfig(options: ClientOptions): ClientConfig {
   const wrong: string[] = []
-  const number = (name: NumberName): number => {
-    const [otherwise, lowest] = NUMBERS[name]
-    const value = options[name] ?? otherwise
-    if (Number.isSafeInteger(value) && value >= lowest) return value
-    wrong.push(`${name} is ${value}, not a whole number of at least ${lowest}`)
-    return otherwise
-  }
   const clientId = options.clientId ?? SOFTWARE_NAME
   if (Buffer.byteLength(clientId) > 32_767) wrong.push('clientId is longer than 32767 bytes')
   const config: ClientConfig = {
     bootstrap: addressesOf(options.bootstrap, wrong),
     clientId,
-    requestTimeoutMs: number('requestTimeoutMs'),
-    apiTimeoutMs: number('apiTimeoutMs'),
-    connectTimeoutMs: number('connectTimeoutMs'),
-    bootstrapTimeoutMs: number('bootstrapTimeoutMs'),
-    retryBackoffMs: number('retryBackoffMs'),
-    retryBackoffMaxMs: number('retryBackoffMaxMs'),
-    retries: number('retries'),
-    metadataMaxAgeMs: number('metadataMaxAgeMs'),
+    ...numberOptions(NUMBERS, options, wrong),
     allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
-    maxResponseBytes: number('maxResponseBytes'),
   }
   if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)
   return config
+}
+
+/** Default, lowest and, where there is one, highest value. */
+export type Bounds = readonly [otherwise: number, low: number, high?: number]
+
+/** The options that are numbers, with their defaults. What is wrong is added to `wrong`. */
+export function numberOptions<Name extends string>(
+  bounds: { readonly [N in Name]: Bounds },
+  options: NoInfer<{ readonly [N in Name]?: number | undefined }>,
+  wrong: string[],
+): { readonly [N in Name]: number } {
+  const numbers: { [name: string]: number } = {}
+  for (const [name, [otherwise, low, high = Number.MAX_SAFE_INTEGER]] of Object.entries<Bounds>(
+    bounds,
+  )) {
+    const value = options[name as Name] ?? otherwise
+    numbers[name] = value
+    if (Number.isSafeInteger(value) && value >= low && value <= high) continue
+    const limits =
+      high === Number.MAX_SAFE_INTEGER ? `of at least ${low}` : `from ${low} to ${high}`
+    wrong.push(`${name} is ${value}, not a whole number ${limits}`)
+  }
+  return numbers as { readonly [N in Name]: number }
 }
 
 function addressesOf(given: string | readonly string[], wrong: string[]): Address[] {

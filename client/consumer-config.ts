@@ -1,7 +1,10 @@
 /** A consumer's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
+import { numberOptions } from './config.ts'
+import { type RetryConfig, type RetryOptions, resolveRetry } from './consumer-retry.ts'
 import { OptionError } from './errors.ts'
 import { type GroupConfig, type GroupOptions, resolveGroupConfig } from './group-config.ts'
 import type { Serializer } from './serializers.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 export interface ConsumerOptions<K = Buffer, V = Buffer> extends GroupOptions {
   /** How bytes become keys. Default: bytes as they are. */
@@ -29,6 +32,20 @@ export interface ConsumerOptions<K = Buffer, V = Buffer> extends GroupOptions {
   readonly batches?: 'written' | 'fetched' | undefined
   /** Verify the checksum of every batch (check.crcs). Default: yes. */
   readonly checkCrcs?: boolean | undefined
+  /** Told of what a group gives and takes; it waits for promises. */
+  readonly rebalance?: RebalanceListener | undefined
+  /** What to do when the handler of `eachMessage` throws. Default: nothing, `eachMessage` throws. */
+  readonly retry?: RetryOptions | undefined
+}
+
+/** Hears what happens to a group's share. */
+export interface RebalanceListener {
+  /** These have come, beside what was there. */
+  assigned?(partitions: readonly TopicPartition[]): Promise<void> | void
+  /** These are about to go; what is committed now still counts. */
+  revoked?(partitions: readonly TopicPartition[]): Promise<void> | void
+  /** These have gone already: nothing can be committed any more. */
+  lost?(partitions: readonly TopicPartition[]): void
 }
 
 export interface ConsumerConfig<K, V> {
@@ -45,6 +62,9 @@ export interface ConsumerConfig<K, V> {
   readonly maxBatchBytes: number
   readonly batches: 'written' | 'fetched'
   readonly checkCrcs: boolean
+  readonly rebalance: RebalanceListener
+  /** Null: what a handler throws ends `eachMessage`. */
+  readonly retry: RetryConfig | null
   /** Null: partitions are assigned by hand. */
   readonly group: GroupConfig | null
 }
@@ -66,13 +86,7 @@ const ISOLATIONS = ['read_uncommitted', 'read_committed'] as const
 /** Fills in the defaults. Throws one OptionError that lists everything that is wrong. */
 export function resolveConsumerConfig<K, V>(options: ConsumerOptions<K, V>): ConsumerConfig<K, V> {
   const wrong: string[] = []
-  const number = (name: keyof typeof NUMBERS): number => {
-    const [otherwise, low, high] = NUMBERS[name]
-    const value = options[name] ?? otherwise
-    if (Number.isSafeInteger(value) && value >= low && value <= high) return value
-    wrong.push(`${name} is ${value}, not a whole number from ${low} to ${high}`)
-    return otherwise
-  }
+  const numbers = numberOptions(NUMBERS, options, wrong)
   const { autoOffsetReset = 'latest', isolation = 'read_uncommitted' } = options
   const { batches = 'written' } = options
   if (!BATCHES.includes(batches)) {
@@ -90,14 +104,11 @@ export function resolveConsumerConfig<K, V>(options: ConsumerOptions<K, V>): Con
     autoOffsetReset,
     isolation,
     rackId: options.rackId ?? '',
-    maxWaitMs: number('maxWaitMs'),
-    minBytes: number('minBytes'),
-    maxBytes: number('maxBytes'),
-    maxPartitionBytes: number('maxPartitionBytes'),
-    maxBufferedBytes: number('maxBufferedBytes'),
-    maxBatchBytes: number('maxBatchBytes'),
+    ...numbers,
     batches,
     checkCrcs: options.checkCrcs ?? true,
+    rebalance: options.rebalance ?? {},
+    retry: resolveRetry(options.retry, wrong),
     group: resolveGroupConfig(options, wrong),
   }
   if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)

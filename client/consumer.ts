@@ -10,24 +10,24 @@
  * wrong checksum or a value that the serializer refuses, is thrown in its place, and thrown again until a `seek`
  * moves past it.
  */
-import { errorCode } from '../protocol/errors.ts'
-import type { Io, Timer } from '../protocol/io.ts'
+import type { Io } from '../protocol/io.ts'
 import type { CallOptions, Cluster } from './cluster.ts'
 import {
   type ConsumerConfig,
   type ConsumerOptions,
   resolveConsumerConfig,
 } from './consumer-config.ts'
-import { AnswerError, ClosedError, OptionError } from './errors.ts'
-import { type ConsumerRecord, damaged, readingOf } from './fetched-records.ts'
+import { type MessageHandler, RecordHandlers, type Taken } from './consumer-handlers.ts'
+import { type Place, Places } from './consumer-places.ts'
+import { FailedRecords } from './consumer-retry.ts'
+import { GroupShare } from './consumer-share.ts'
+import { ClosedError, OptionError } from './errors.ts'
+import { type ConsumerRecord, damaged, type RawBytes, readingOf } from './fetched-records.ts'
 import { AssignedPartition, Fetcher } from './fetcher.ts'
-import { GroupMember } from './group-member.ts'
 import type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
-import { listOffsets } from './list-offsets.ts'
+import type { Producer } from './producer.ts'
+import type { Bytes } from './serializers.ts'
 import type { TopicPartition } from './topic-partition.ts'
-
-/** An offset, an end of the log, or the first record from a time on. */
-export type Place = number | 'earliest' | 'latest' | { readonly timestampMs: number }
 
 export interface Assignment extends TopicPartition {
   /** Default: `autoOffsetReset`. */
@@ -45,26 +45,28 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface MessageOptions extends ReadOptions {
+  /** Handlers at work at once; above 1, order is kept within each key of a partition only. Default: 1. */
+  readonly concurrency?: number | undefined
+}
+
 /** What a handler is told besides its records. */
 export interface Handling {
-  /** Aborted when the partitions go to another member of the group: what is done from now on will be done again there. */
+  /** Aborted when the partition goes to another member of the group: what is done from now on will be done again there. */
   readonly signal: AbortSignal
 }
 
-interface Current<K, V> {
-  readonly partition: AssignedPartition<K, V>
-  /** Of the partition, when these records were read. */
-  readonly round: number
-  readonly records: readonly ConsumerRecord<K, V>[]
+interface Current<K, V> extends Taken<K, V> {
   next: number
 }
 
 export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerRecord<K, V>> {
   private readonly config: ConsumerConfig<K, V>
   private readonly clusters: readonly Cluster[]
-  private readonly lookups: Cluster
   private readonly fetcher: Fetcher<K, V>
-  private readonly places = new WeakMap<AssignedPartition<K, V>, Place>()
+  private readonly places: Places<K, V>
+  private readonly failed: FailedRecords | null
+  private readonly raws: RawBytes | null
   private readonly waiting = new Set<() => void>()
   private current: Current<K, V> | null = null
   private turn = 0
@@ -72,49 +74,55 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   private arrivals = 0
   private isClosed = false
   private readonly io: Io
-  private readonly member: GroupMember | null
+  private readonly share: GroupShare<K, V> | null
   /** Whose records the application has at the moment. */
   private isHandling = false
   private handed: { readonly partition: AssignedPartition<K, V>; readonly round: number } | null =
     null
-  private holding = new AbortController()
-  private commitTimer: Timer | null = null
-  private groupError: Error | null = null
 
   /**
    * Nothing happens before an assignment. Two connections' worth of clusters, because a Fetch that waits for records holds up
-   * whatever is asked behind it: `fetches` for those, `lookups` for everything else. Throws an OptionError.
+   * whatever is asked behind it: `fetches` for those, `lookups` for everything else. `makeProducer` is asked for one to write
+   * failed records with, where there is `retry`. Throws an OptionError.
    */
-  constructor(io: Io, fetches: Cluster, lookups: Cluster, options: ConsumerOptions<K, V> = {}) {
+  constructor(
+    io: Io,
+    fetches: Cluster,
+    lookups: Cluster,
+    options: ConsumerOptions<K, V> = {},
+    makeProducer?: () => Producer<Bytes, Bytes>,
+  ) {
     this.io = io
     this.config = resolveConsumerConfig(options)
-    const { group } = this.config
+    const { group, autoOffsetReset, retry } = this.config
     this.clusters = [fetches, lookups]
-    this.lookups = lookups
+    this.raws = retry === null ? null : new WeakMap()
     this.fetcher = new Fetcher(io, fetches, this.config, {
       arrived: () => this.wake(),
-      mislaid: (partition, isOutOfRange) => void this.locate(partition, isOutOfRange),
-      reading: (topic, partition) => readingOf(this.config, topic, partition),
+      mislaid: (partition, isOutOfRange) => void this.places.locate(partition, isOutOfRange),
+      unverified: partition => void this.places.verify(partition),
+      reading: (topic, partition) => readingOf(this.config, this.raws, topic, partition),
     })
-    this.member =
-      group === null
+    const changed = () => {
+      this.fetcher.schedule()
+      this.wake()
+    }
+    this.places = new Places(io, lookups, autoOffsetReset, changed)
+    this.share =
+      group === null ? null : new GroupShare(io, lookups, group, this.config, this.fetcher, changed)
+    const who = group?.groupId ?? lookups.config.clientId
+    this.failed =
+      retry === null || makeProducer === undefined
         ? null
-        : new GroupMember(io, lookups, group, {
-            assigned: partitions => this.takeOver(partitions),
-            revoked: () => this.handOver(),
-            lost: () => this.letGo(),
-            failed: error => {
-              this.groupError = error
-              this.wake()
-            },
-          })
+        : new FailedRecords(retry, who, makeProducer)
   }
 
   /** Joins the group and reads its share of these topics, which may change at any time. Needs `groupId`. */
   subscribe(topics: string | RegExp | readonly (string | RegExp)[]): void {
     this.checkOpen()
     const list = Array.isArray(topics) ? topics : [topics as string | RegExp]
-    this.groupMember().subscribe(list)
+    const retries = this.config.retry?.topics.map(({ topic }) => topic) ?? []
+    this.groupShare().member.subscribe([...new Set([...list, ...retries])])
   }
 
   /**
@@ -122,8 +130,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
    * has at the moment. Needs `groupId`.
    */
   async commit(offsets?: readonly OffsetToCommit[], options: CallOptions = {}): Promise<void> {
-    const list = offsets ?? this.doneOffsets()
-    if (list.length > 0) await this.groupMember().commit(list, options)
+    await this.groupShare().commit(offsets, options)
   }
 
   /** What the group has committed; -1 where nothing. Needs `groupId`. */
@@ -131,7 +138,13 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     partitions: readonly TopicPartition[],
     options: CallOptions = {},
   ): Promise<CommittedOffset[]> {
-    return this.groupMember().committed(partitions, options)
+    return this.groupShare().member.committed(partitions, options)
+  }
+
+  /** Who it is in its group; generation -1: it is not in it at the moment. Needs `groupId`. */
+  get membership(): { readonly memberId: string; readonly generation: number } {
+    const { memberId, generation } = this.groupShare().member
+    return { memberId, generation }
   }
 
   /** Takes the place of what was assigned before; partitions that stay keep their position unless one is given. */
@@ -164,7 +177,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     for (const { topic, partition } of partitions) {
       const assigned = this.find(topic, partition)
       assigned.isPaused = true
-      if (assigned.position >= 0) assigned.seek(assigned.position)
+      if (assigned.position >= 0) assigned.seek(assigned.position, assigned.positionEpoch)
     }
   }
 
@@ -179,28 +192,36 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     return position < 0 ? null : position
   }
 
-  /** How many records are behind the position, as of the last answer; null if there was none. */
+  /** How many records that it may see are behind the position, as of the last answer; null if there was none. */
   lag(topic: string, partition: number): number | null {
-    const { position, highWatermark } = this.find(topic, partition)
-    return position < 0 || highWatermark < 0 ? null : Math.max(0, highWatermark - position)
+    const { position, highWatermark, lastStableOffset } = this.find(topic, partition)
+    const end = this.config.isolation === 'read_committed' ? lastStableOffset : highWatermark
+    return position < 0 || end < 0 ? null : Math.max(0, end - position)
   }
 
   /** The next batch of any partition, in turn. Waits until there is one; null once the consumer is closed. */
   async nextBatch({ signal }: ReadOptions = {}): Promise<ConsumerBatch<K, V> | null> {
     this.finish()
+    const taken = await this.takeBatch(signal)
+    if (taken === null) return null
+    this.handed = taken
+    const { partition, records } = taken
+    const { topic, partition: index, highWatermark } = partition
+    return { topic, partition: index, records, highWatermark }
+  }
+
+  private async takeBatch(signal: AbortSignal | undefined): Promise<Taken<K, V> | null> {
     for (;;) {
       signal?.throwIfAborted()
       if (this.isClosed) return null
-      if (this.groupError !== null) throw this.groupError
+      this.checkGroup()
       const seen = this.arrivals
       const taken = this.rest() ?? (await this.take())
       if (taken !== null && taken.partition.round === taken.round) {
         const { partition, records, next } = taken
-        const { topic, partition: index, highWatermark } = partition
         partition.position = records.at(-1)!.offset + 1
-        this.handed = taken
-        const left = next === 0 ? records : records.slice(next)
-        return { topic, partition: index, records: left, highWatermark }
+        partition.positionEpoch = taken.leaderEpoch
+        return next === 0 ? taken : { ...taken, records: records.slice(next) }
       }
       if (taken === null) await this.wait(seen, signal)
     }
@@ -212,7 +233,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     for (;;) {
       signal?.throwIfAborted()
       if (this.isClosed) return null
-      if (this.groupError !== null) throw this.groupError
+      this.checkGroup()
       const record = this.fromCurrent()
       if (record !== null) return record
       const seen = this.arrivals
@@ -248,22 +269,45 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
       const batch = await this.nextBatch(options)
       if (batch === null) return
       this.isHandling = true
-      await handle(batch, this.holding)
+      await handle(batch, this.handed!.partition.holding)
     }
   }
 
-  /** Calls the handler for each record, one after the other, until the consumer is closed or the signal says so. */
+  /**
+   * Calls the handler for each record until the consumer is closed or the signal says so: one after the other, or up to
+   * `concurrency` at a time, each key of a partition in order. What throws is tried again and passed on as `retry` says;
+   * else it ends this call.
+   */
   async eachMessage(
-    handle: (record: ConsumerRecord<K, V>, handling: Handling) => Promise<void> | void,
-    { signal }: ReadOptions = {},
+    handle: MessageHandler<K, V>,
+    { signal, concurrency = 1 }: MessageOptions = {},
   ): Promise<void> {
+    if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
+      throw new OptionError(`concurrency is ${concurrency}, not a whole number of at least 1.`)
+    }
+    if (concurrency > 1 || this.config.retry !== null) {
+      this.finish()
+      const options = { concurrency, failed: this.failed, raws: this.raws }
+      return new RecordHandlers(this.io, this.config, this.supply(), handle, options).run(signal)
+    }
     for (;;) {
       const record = this.fromCurrent() ?? (await this.next({ signal }))
       if (record === null) return
       this.isHandling = true
-      const handling = handle(record, this.holding)
+      const handling = handle(record, this.handed!.partition.holding)
       if (handling !== undefined) await handling
       signal?.throwIfAborted()
+    }
+  }
+
+  private supply() {
+    return {
+      take: (signal: AbortSignal) => this.takeBatch(signal),
+      find: (topic: string, partition: number) => this.assigned(topic, partition),
+      resumeAt: (partition: AssignedPartition<K, V>, offset: number, delayMs: number) => {
+        partition.seek(offset)
+        this.fetcher.delay(partition, delayMs)
+      },
     }
   }
 
@@ -274,11 +318,10 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     if (!this.isHandling) this.finish()
     this.isClosed = true
     this.current = null
-    this.commitTimer?.cancel()
     this.wake()
-    await this.member?.close()
-    this.holding.abort(new ClosedError('the consumer was closed'))
+    await this.share?.close()
     this.fetcher.close()
+    await this.failed?.close()
     for (const cluster of this.clusters) cluster.close()
     this.wake()
   }
@@ -287,9 +330,17 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     if (this.isClosed) throw new ClosedError('the consumer is closed')
   }
 
+  private checkGroup(): void {
+    if (this.share !== null && this.share.error !== null) throw this.share.error
+  }
+
+  private assigned(topic: string, partition: number): AssignedPartition<K, V> | undefined {
+    return this.fetcher.assignment.find(p => p.topic === topic && p.partition === partition)
+  }
+
   private find(topic: string, partition: number): AssignedPartition<K, V> {
     this.checkOpen()
-    const found = this.fetcher.assignment.find(p => p.topic === topic && p.partition === partition)
+    const found = this.assigned(topic, partition)
     if (found !== undefined) return found
     throw new OptionError(`topic '${topic}' partition ${partition} is not assigned.`)
   }
@@ -299,19 +350,16 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
       if (!Number.isSafeInteger(place) || place < 0) {
         throw new OptionError(`offset ${place} is not a whole number of at least 0.`)
       }
-      this.places.delete(partition)
+      this.places.forget(partition)
       partition.seek(place)
       partition.done = place
-    } else {
-      this.places.set(partition, place)
-      partition.seek(-1)
-    }
-    partition.isLocating = false
+      partition.doneEpoch = -1
+    } else this.places.ask(partition, place)
   }
 
-  private groupMember(): GroupMember {
-    if (this.member === null) throw new OptionError('the consumer has no group: give it a groupId.')
-    return this.member
+  private groupShare(): GroupShare<K, V> {
+    if (this.share === null) throw new OptionError('the consumer has no group: give it a groupId.')
+    return this.share
   }
 
   /** What was handed out before is done when more is asked for. */
@@ -320,89 +368,9 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     this.isHandling = false
     if (handed === null) return
     this.handed = null
-    if (handed.partition.round === handed.round) handed.partition.done = handed.partition.position
-  }
-
-  private doneOffsets(): OffsetToCommit[] {
-    return this.fetcher.assignment
-      .filter(({ done }) => done >= 0)
-      .map(({ topic, partition, done }) => ({ topic, partition, offset: done }))
-  }
-
-  /** The group gives a share: each partition goes on where the group has committed. */
-  private async takeOver(partitions: readonly TopicPartition[]): Promise<void> {
-    const offsets = partitions.length === 0 ? [] : await this.groupMember().committed(partitions)
-    const assigned = offsets.map(({ topic, partition, offset }) => {
-      const one = new AssignedPartition<K, V>(topic, partition)
-      if (offset >= 0) one.seek(offset)
-      return one
-    })
-    this.holding = new AbortController()
-    this.fetcher.assign(assigned)
-    this.armCommit()
-    this.wake()
-  }
-
-  private async handOver(): Promise<void> {
-    try {
-      if (this.config.group?.autoCommit === true) await this.commit()
-    } finally {
-      this.letGo()
-    }
-  }
-
-  private letGo(): void {
-    this.holding.abort(new ClosedError('the partitions go to another member of the group'))
-    this.commitTimer?.cancel()
-    this.current = null
-    this.handed = null
-    this.fetcher.assign([])
-  }
-
-  private armCommit(): void {
-    const { group } = this.config
-    if (group === null || !group.autoCommit || this.isClosed) return
-    this.commitTimer?.cancel()
-    this.commitTimer = this.io.clock.timer(group.autoCommitIntervalMs, () => {
-      // What fails now is tried again the next time, and at the end.
-      this.commit().catch(() => {})
-      this.armCommit()
-    })
-  }
-
-  /** Finds out where to read this partition, and goes there. */
-  private async locate(partition: AssignedPartition<K, V>, isOutOfRange: boolean): Promise<void> {
-    if (partition.isLocating) return
-    partition.isLocating = true
-    const { round, topic, partition: index } = partition
-    const place = isOutOfRange ? undefined : this.places.get(partition)
-    const { autoOffsetReset } = this.config
-    try {
-      if (place === undefined && autoOffsetReset === 'none') {
-        const from = { api: 'Fetch', topic, partition: index }
-        throw new AnswerError(errorCode('OFFSET_OUT_OF_RANGE'), from, noPlace(partition.position))
-      }
-      const wanted = place ?? autoOffsetReset
-      const at = typeof wanted === 'object' ? wanted.timestampMs : wanted
-      let offset = await this.ask(partition, at as 'earliest' | 'latest' | number)
-      // Nothing is that young: what comes next will be.
-      if (offset < 0) offset = await this.ask(partition, 'latest')
-      if (partition.round === round) partition.seek(offset)
-    } catch (error) {
-      if (partition.round === round) partition.error = error as Error
-    }
-    if (partition.round <= round + 1) partition.isLocating = false
-    this.fetcher.schedule()
-    this.wake()
-  }
-
-  private async ask(
-    { topic, partition }: TopicPartition,
-    at: 'earliest' | 'latest' | number,
-  ): Promise<number> {
-    const [answer] = await listOffsets(this.lookups, [{ topic, partition, at }], {})
-    if (answer!.error !== null) throw answer!.error
-    return answer!.offset
+    if (handed.partition.round !== handed.round) return
+    handed.partition.done = handed.partition.position
+    handed.partition.doneEpoch = handed.partition.positionEpoch
   }
 
   /** The next record of the batch that is being handed out one by one. */
@@ -417,6 +385,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     }
     const record = records[current.next++]!
     partition.position = record.offset + 1
+    partition.positionEpoch = current.leaderEpoch
     this.handed = current
     return record
   }
@@ -453,7 +422,9 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
           partition.fetched.shift()
           partition.position = Math.max(partition.position, fetched.endOffset)
           this.fetcher.schedule()
-        } else if (records.length > 0) return { partition, round, records, next: 0 }
+        } else if (records.length > 0) {
+          return { partition, round, records, leaderEpoch: fetched.leaderEpoch, next: 0 }
+        }
       } catch (error) {
         partition.fetched.length = 0
         partition.error = damaged(error as Error, partition)
@@ -481,9 +452,4 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
       signal?.addEventListener('abort', end, { once: true })
     })
   }
-}
-
-function noPlace(position: number): string {
-  const what = position < 0 ? 'there is no position' : `offset ${position} is not in the log`
-  return `${what} and autoOffsetReset is 'none': seek to one that is`
 }

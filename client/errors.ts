@@ -91,10 +91,23 @@ export class OptionError extends Error {
   readonly retriable = false
 }
 
+/** A record as it stands in the log. */
+export interface RawRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestampMs: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly { readonly key: string; readonly value: Buffer | null }[]
+}
+
 /** A serializer's refusal; `topic` is set by the producer or consumer that used it. */
 export class SerializerError extends Error {
   override readonly name = 'SerializerError'
   readonly retriable = false
+  /** Where a consumer cannot read a record: the record, with its bytes. */
+  record: RawRecord | undefined
 
   constructor(reason: string, cause?: unknown) {
     super(reason, { cause })

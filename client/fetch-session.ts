@@ -10,6 +10,8 @@ export interface FetchPlace {
   readonly topicId: string
   readonly partition: number
   readonly fetchOffset: number
+  /** That the reader believes in; -1: none. */
+  readonly leaderEpoch: number
 }
 
 type Topics = RequestInput<'Fetch'>['topics']
@@ -44,7 +46,10 @@ export class FetchSession {
     for (const place of wanted) {
       const key = keyOf(place)
       gone.delete(key)
-      if (isWhole || this.known.get(key)?.fetchOffset !== place.fetchOffset) changed.push(place)
+      const before = isWhole ? undefined : this.known.get(key)
+      const isKnown =
+        before?.fetchOffset === place.fetchOffset && before.leaderEpoch === place.leaderEpoch
+      if (!isKnown) changed.push(place)
     }
     this.known.clear()
     for (const place of wanted) this.known.set(keyOf(place), place)
@@ -76,9 +81,10 @@ export class FetchSession {
       string,
       Topics[number] & { partitions: Topics[number]['partitions'][number][] }
     >()
-    for (const { topic, topicId, partition, fetchOffset } of places) {
+    for (const { topic, topicId, partition, fetchOffset, leaderEpoch } of places) {
       const entry = topics.get(topicId + topic) ?? { topic, topicId, partitions: [] }
-      entry.partitions.push({ partition, fetchOffset, partitionMaxBytes })
+      const currentLeaderEpoch = leaderEpoch
+      entry.partitions.push({ partition, currentLeaderEpoch, fetchOffset, partitionMaxBytes })
       topics.set(topicId + topic, entry)
     }
     return [...topics.values()]

@@ -18,6 +18,7 @@ import {
   isControl,
   isTransactional,
   lastOffset,
+  leaderEpoch as leaderEpochOf,
   magic,
   maxTimestamp,
   producerId,
@@ -48,9 +49,17 @@ export interface Reading<K, V> {
   readonly maxBatchBytes: number
   /** Whether all that a Fetch brought is one batch. */
   readonly isWhole: boolean
+  /** Keeps the bytes of each record, where somebody may have to write them again. */
+  readonly raws: RawBytes | null
   key(bytes: Buffer, offset: number): K
   value(bytes: Buffer, offset: number): V
 }
+
+/** Keys and values as they came, by record. */
+export type RawBytes = WeakMap<
+  object,
+  { readonly key: Buffer | null; readonly value: Buffer | null }
+>
 
 interface Aborted {
   readonly producerId: number
@@ -70,6 +79,10 @@ export class FetchedRecords<K, V> {
 
   /** The offset behind the last whole batch: where the next Fetch goes on. */
   readonly endOffset: number
+  /** Leader epoch of the last whole batch; -1: there is none. */
+  readonly endEpoch: number
+  /** Leader epoch of the batch that was given last. */
+  leaderEpoch = -1
   private readonly reading: Reading<K, V>
   private readonly buffer: Buffer
   private readonly aborted: Aborted[] | null
@@ -89,13 +102,16 @@ export class FetchedRecords<K, V> {
     this.aborted =
       aborted === null ? null : [...aborted].sort((a, b) => a.firstOffset - b.firstOffset)
     let endOffset = fetchOffset
+    let endEpoch = -1
     for (let p = 0, next = batchEnd(buffer, 0); next !== -1; next = batchEnd(buffer, p)) {
       if (magic(buffer, p) !== 2)
         throw this.corrupt(fetchOffset, 'is of a format before Kafka 0.11')
       endOffset = Math.max(endOffset, lastOffset(buffer, p) + 1)
+      endEpoch = leaderEpochOf(buffer, p)
       p = next
     }
     this.endOffset = endOffset
+    this.endEpoch = endEpoch
   }
 
   /**
@@ -131,6 +147,7 @@ export class FetchedRecords<K, V> {
       return null
     }
     this.position = end
+    this.leaderEpoch = leaderEpochOf(b, p)
     if (this.reading.checkCrcs && computeCrc(b, p) !== crc(b, p)) {
       throw this.corrupt(baseOffset(b, p), 'has a wrong checksum')
     }
@@ -153,6 +170,7 @@ export class FetchedRecords<K, V> {
   ): ConsumerRecord<K, V>[] {
     const { topic, partition } = this.reading
     const { cursor, reading, buffer: b } = this
+    const { raws } = reading
     const base = baseOffset(b, p)
     const isLogTime = timestampType(b, p) === 'LogAppendTime'
     const baseMs = isLogTime ? maxTimestamp(b, p) : baseTimestamp(b, p)
@@ -161,31 +179,32 @@ export class FetchedRecords<K, V> {
     while (cursor.next()) {
       const offset = base + cursor.offsetDelta
       if (offset < fromOffset) continue
-      const { keyStart, keyLength, valueStart, valueLength } = cursor
-      let key: K | null = null
-      let value: V | null = null
+      const keyBytes = bytesAt(bytes, cursor.keyStart, cursor.keyLength)
+      const valueBytes = bytesAt(bytes, cursor.valueStart, cursor.valueLength)
+      const headers = cursor.headerCount === 0 ? NO_HEADERS : decodeHeaders(bytes, cursor)
+      const timestampMs = isLogTime ? baseMs : baseMs + cursor.timestampDelta
+      let record: ConsumerRecord<K, V>
       try {
-        if (keyLength >= 0) {
-          key = reading.key(bytes.subarray(keyStart, keyStart + keyLength), offset)
-        }
-        if (valueLength >= 0) {
-          value = reading.value(bytes.subarray(valueStart, valueStart + valueLength), offset)
-        }
+        const key = keyBytes === null ? null : reading.key(keyBytes, offset)
+        const value = valueBytes === null ? null : reading.value(valueBytes, offset)
+        record = { topic, partition, offset, timestampMs, key, value, headers }
       } catch (error) {
         // Those before it are given first; the next call meets it again, as the first one.
-        if (records.length === 0) throw error
+        if (records.length === 0)
+          throw unreadable(error, {
+            topic,
+            partition,
+            offset,
+            timestampMs,
+            key: keyBytes,
+            value: valueBytes,
+            headers,
+          })
         this.position = p
         return records
       }
-      records.push({
-        topic,
-        partition,
-        offset,
-        timestampMs: isLogTime ? baseMs : baseMs + cursor.timestampDelta,
-        key,
-        value,
-        headers: cursor.headerCount === 0 ? NO_HEADERS : decodeHeaders(bytes, cursor),
-      })
+      raws?.set(record, { key: keyBytes, value: valueBytes })
+      records.push(record)
     }
     return records
   }
@@ -221,6 +240,15 @@ export class FetchedRecords<K, V> {
   }
 }
 
+function bytesAt(bytes: Buffer, start: number, length: number): Buffer | null {
+  return length < 0 ? null : bytes.subarray(start, start + length)
+}
+
+function unreadable(error: unknown, record: ConsumerRecord): unknown {
+  if (error instanceof SerializerError) error.record = record
+  return error
+}
+
 /** How a consumer reads one partition; what a serializer refuses is named with its place. */
 export function readingOf<K, V>(
   config: {
@@ -230,6 +258,7 @@ export function readingOf<K, V>(
     readonly maxBatchBytes: number
     readonly batches: 'written' | 'fetched'
   },
+  raws: RawBytes | null,
   topic: string,
   partition: number,
 ): Reading<K, V> {
@@ -248,7 +277,7 @@ export function readingOf<K, V>(
   const { checkCrcs, maxBatchBytes } = config
   const [key, value] = [reader(config.key, 'key'), reader(config.value, 'value')]
   const isWhole = config.batches === 'fetched'
-  return { topic, partition, checkCrcs, maxBatchBytes, isWhole, key, value }
+  return { topic, partition, checkCrcs, maxBatchBytes, isWhole, raws, key, value }
 }
 
 /** Damage that the checksum did not show, said with its place. */

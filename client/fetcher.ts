@@ -3,6 +3,10 @@
  * a bounded amount of memory. A partition is asked for again when less than half of what one Fetch brings is left of it, so
  * that a reader that keeps up never waits for the network, and one that does not holds nothing up but itself.
  *
+ * A broker may name a replica that is nearer (KIP-392); then that one is asked, until it fails or `metadataMaxAgeMs` is over.
+ * When a partition has another leader than before, its log may have been cut: the place is held against that leader's epochs
+ * before anything more is read (KIP-320, `verify`).
+ *
  * A position is the offset of the record that the application gets next. `seek` and every change of the assignment drop
  * what was read ahead; an answer that comes later for the old place is dropped, too (`round`).
  */
@@ -13,7 +17,7 @@ import type { Io } from '../protocol/io.ts'
 import type { Cluster } from './cluster.ts'
 import type { Connection } from './connection.ts'
 import type { ConsumerConfig } from './consumer-config.ts'
-import { AnswerError, isRetriable, needsMetadata } from './errors.ts'
+import { AnswerError, ClosedError, isRetriable, needsMetadata } from './errors.ts'
 import { FetchSession } from './fetch-session.ts'
 import { FetchedRecords, type Reading } from './fetched-records.ts'
 import { attemptNow, backoffMs, LeaderSearch } from './leader-search.ts'
@@ -23,6 +27,8 @@ export interface FetcherOwner<K, V> {
   arrived(): void
   /** The partition's position is unknown or not in the log: `locate` it and `seek` there. */
   mislaid(partition: AssignedPartition<K, V>, isOutOfRange: boolean): void
+  /** The partition has another leader: find out whether its log still holds what was read, and clear `isUnverified`. */
+  unverified(partition: AssignedPartition<K, V>): void
   reading(topic: string, partition: number): Reading<K, V>
 }
 
@@ -31,8 +37,22 @@ export class AssignedPartition<K, V> {
   readonly topic: string
   readonly partition: number
   leaderId = -1
+  leaderEpoch = -1
+  /** A replica that is asked in the leader's place, until then; -1: none. */
+  nearId = -1
+  nearUntilMs = 0
   /** Offset of the next record for the application; -1: to be found out. */
   position = -1
+  /** Leader epoch of the record before the position; -1: unknown. */
+  positionEpoch = -1
+  /** The same of `done`. */
+  doneEpoch = -1
+  /** The same of `fetchOffset`. */
+  fetchEpoch = -1
+  /** Whether the log may have been cut since it was read. */
+  isUnverified = false
+  /** Aborted when the partition goes to somebody else, or is not wanted any more. */
+  readonly holding = new AbortController()
   /** Behind the last record that the application is done with; -1: nothing to commit. */
   done = -1
   /** Where the next Fetch goes on. */
@@ -62,9 +82,11 @@ export class AssignedPartition<K, V> {
   }
 
   /** Moves to another place; what was read ahead is dropped. */
-  seek(offset: number): void {
+  seek(offset: number, leaderEpoch = -1): void {
     this.position = offset
+    this.positionEpoch = leaderEpoch
     this.fetchOffset = offset
+    this.fetchEpoch = leaderEpoch
     this.fetched.length = 0
     this.error = null
     this.round++
@@ -109,7 +131,12 @@ export class Fetcher<K, V> {
     this.config = config
     this.owner = owner
     this.search = new LeaderSearch(io, cluster, {
-      found: () => this.schedule(),
+      found: (partition, { leaderEpoch }) => {
+        const isNew = leaderEpoch > partition.leaderEpoch
+        if (isNew && partition.fetchEpoch >= 0) partition.isUnverified = true
+        partition.leaderEpoch = leaderEpoch
+        this.schedule()
+      },
       missed: (partition, error) => this.missed(partition, error),
     })
   }
@@ -120,7 +147,7 @@ export class Fetcher<K, V> {
 
   assign(partitions: readonly AssignedPartition<K, V>[]): void {
     const kept = new Set(partitions)
-    for (const gone of this.assigned) if (!kept.has(gone)) gone.seek(-1)
+    for (const gone of this.assigned) if (!kept.has(gone)) this.drop(gone)
     this.assigned = [...partitions]
     this.schedule()
   }
@@ -135,8 +162,24 @@ export class Fetcher<K, V> {
   close(): void {
     this.isClosed = true
     this.search.close()
-    for (const partition of this.assigned) partition.seek(-1)
+    for (const partition of this.assigned) this.drop(partition)
     this.assigned = []
+  }
+
+  /** Asks nothing of this partition for so long. */
+  delay(partition: AssignedPartition<K, V>, delayMs: number): void {
+    partition.notBeforeMs = this.io.clock.monotonicMs() + delayMs
+    this.wakeFor(partition)
+  }
+
+  private drop(partition: AssignedPartition<K, V>): void {
+    partition.seek(-1)
+    partition.holding.abort(new ClosedError("the partition is not this consumer's any more"))
+  }
+
+  /** Whom to ask for it. */
+  private nodeFor({ leaderId, nearId, nearUntilMs }: AssignedPartition<K, V>): number {
+    return nearId >= 0 && nearUntilMs > this.io.clock.monotonicMs() ? nearId : leaderId
   }
 
   private pump(): void {
@@ -148,14 +191,15 @@ export class Fetcher<K, V> {
     let buffered = 0
     for (const partition of this.assigned) {
       buffered += partition.bytesLeft
-      if (partition.fetched.length > 0) full.add(partition.leaderId)
+      if (partition.fetched.length > 0) full.add(this.nodeFor(partition))
     }
     for (const partition of this.assigned) {
       if (!this.isReady(partition, nowMs)) continue
       if (buffered > 0 && buffered >= this.config.maxBufferedBytes) continue
-      const list = wanted.get(partition.leaderId) ?? []
+      const nodeId = this.nodeFor(partition)
+      const list = wanted.get(nodeId) ?? []
       list.push(partition)
-      wanted.set(partition.leaderId, list)
+      wanted.set(nodeId, list)
     }
     for (const [nodeId, partitions] of wanted) {
       this.fetch(this.lane(nodeId), partitions, full.has(nodeId))
@@ -172,6 +216,10 @@ export class Fetcher<K, V> {
     if (partition.notBeforeMs > nowMs) return false
     if (partition.leaderId < 0) {
       this.search.add(partition)
+      return false
+    }
+    if (partition.isUnverified) {
+      this.owner.unverified(partition)
       return false
     }
     return partition.bytesLeft < this.config.maxPartitionBytes / 2
@@ -220,12 +268,12 @@ export class Fetcher<K, V> {
     const maxWaitMs = Math.min(this.config.maxWaitMs, isShort ? SHORT_WAIT_MS : Infinity)
     const asked = new Map<string, Asked<K, V>>()
     const places = partitions.map(partition => {
-      const { topic, round, fetchOffset } = partition
+      const { topic, round, fetchOffset, leaderEpoch } = partition
       const topicId = this.cluster.knownTopic(topic)?.topicId ?? ZERO_UUID
       partition.isFetching = true
       asked.set(`${topic} ${partition.partition}`, { partition, round })
       asked.set(`${topicId} ${partition.partition}`, { partition, round })
-      return { topic, topicId, partition: partition.partition, fetchOffset }
+      return { topic, topicId, partition: partition.partition, fetchOffset, leaderEpoch }
     })
     const finish = (error: Error | null) => {
       lane.isBusy = false
@@ -288,7 +336,12 @@ export class Fetcher<K, V> {
 
   private take(partition: AssignedPartition<K, V>, answer: PartitionAnswer, broker: string): void {
     const { topic, partition: index, fetchOffset } = partition
-    const { errorCode: code, records } = answer
+    const { errorCode: code, records, preferredReadReplica } = answer
+    if (code !== 0 && partition.nearId >= 0) {
+      // The leader knows better.
+      partition.nearId = -1
+      return
+    }
     if (code === OUT_OF_RANGE) {
       // What was read ahead is still good: the position is asked for when it has been taken.
       if (partition.fetched.length === 0) this.owner.mislaid(partition, true)
@@ -300,6 +353,11 @@ export class Fetcher<K, V> {
       return this.failed(partition, new AnswerError(code, place))
     }
     partition.failures = 0
+    if (preferredReadReplica >= 0) {
+      partition.nearId = preferredReadReplica
+      const { metadataMaxAgeMs } = this.cluster.config
+      partition.nearUntilMs = this.io.clock.monotonicMs() + metadataMaxAgeMs
+    }
     partition.highWatermark = answer.highWatermark
     partition.lastStableOffset = answer.lastStableOffset
     if (records === null || records.length === 0) return
@@ -309,6 +367,7 @@ export class Fetcher<K, V> {
       const reading = this.owner.reading(topic, index)
       const fetched = new FetchedRecords(reading, records, fetchOffset, aborted)
       partition.fetchOffset = fetched.endOffset
+      if (fetched.endEpoch >= 0) partition.fetchEpoch = fetched.endEpoch
       partition.fetched.push(fetched)
     } catch (error) {
       partition.error = error as Error
@@ -316,6 +375,7 @@ export class Fetcher<K, V> {
   }
 
   private failed(partition: AssignedPartition<K, V>, error: Error): void {
+    partition.nearId = -1
     if (!this.missed(partition, error)) return
     this.pause(partition)
     if (!needsMetadata(error)) return

@@ -1,6 +1,7 @@
 /** A group member's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
 import { type Assignor, range, roundRobin } from './assignors.ts'
 import { cooperativeSticky, sticky } from './assignors-sticky.ts'
+import { numberOptions } from './config.ts'
 
 export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
 
@@ -9,6 +10,10 @@ const ASSIGNORS = [range, roundRobin, sticky, cooperativeSticky]
 export interface GroupOptions {
   /** The group whose members share the partitions of topics (group.id). Default: none; partitions are assigned by hand. */
   readonly groupId?: string | undefined
+  /** Who shares the partitions out: a member, by an assignor, or the coordinator (KIP-848; group.protocol). Default: classic. */
+  readonly groupProtocol?: 'classic' | 'consumer' | undefined
+  /** With groupProtocol consumer: the coordinator's assignor, uniform or range (group.remote.assignor). Default: its own first. */
+  readonly serverAssignor?: string | undefined
   /** A name that outlives a restart: its partitions wait for it for sessionTimeoutMs (group.instance.id). */
   readonly groupInstanceId?: string | undefined
   /** Names, or assignors of one's own, best first; all members need one in common (partition.assignment.strategy). Default: range. */
@@ -27,6 +32,9 @@ export interface GroupOptions {
 
 export interface GroupConfig {
   readonly groupId: string
+  readonly protocol: 'classic' | 'consumer'
+  readonly serverAssignor: string | null
+  readonly rackId: string
   readonly groupInstanceId: string | null
   readonly assignors: readonly Assignor[]
   readonly sessionTimeoutMs: number
@@ -36,23 +44,24 @@ export interface GroupConfig {
   readonly autoCommitIntervalMs: number
 }
 
-/** Default and lowest value of each option that is a number. */
+/** Default, lowest and highest value of each option that is a number. */
 const NUMBERS = {
-  sessionTimeoutMs: [45_000, 1],
-  heartbeatIntervalMs: [3_000, 1],
-  rebalanceTimeoutMs: [300_000, 1],
-  autoCommitIntervalMs: [5_000, 1],
+  sessionTimeoutMs: [45_000, 1, 0x7fffffff],
+  heartbeatIntervalMs: [3_000, 1, 0x7fffffff],
+  rebalanceTimeoutMs: [300_000, 1, 0x7fffffff],
+  autoCommitIntervalMs: [5_000, 1, 0x7fffffff],
 } as const satisfies { readonly [Name in keyof GroupOptions]?: readonly number[] }
 
+const NEEDY = ['groupProtocol', 'groupInstanceId', 'assignors', 'autoCommit'] as const
+/** What the coordinator decides where it shares the partitions out. */
+const CLASSIC_ONLY = ['assignors', 'sessionTimeoutMs', 'heartbeatIntervalMs'] as const
+
 /** Fills in the defaults; null without a group. What is wrong is added to `wrong`. */
-export function resolveGroupConfig(options: GroupOptions, wrong: string[]): GroupConfig | null {
-  const number = (name: keyof typeof NUMBERS): number => {
-    const [otherwise, low] = NUMBERS[name]
-    const value = options[name] ?? otherwise
-    if (Number.isSafeInteger(value) && value >= low && value <= 0x7fffffff) return value
-    wrong.push(`${name} is ${value}, not a whole number of at least ${low}`)
-    return otherwise
-  }
+export function resolveGroupConfig(
+  options: GroupOptions & { readonly rackId?: string | undefined },
+  wrong: string[],
+): GroupConfig | null {
+  const numbers = numberOptions(NUMBERS, options, wrong)
   const assignors: Assignor[] = []
   for (const given of options.assignors ?? [range]) {
     const assignor =
@@ -64,14 +73,15 @@ export function resolveGroupConfig(options: GroupOptions, wrong: string[]): Grou
   if (assignors.length === 0) wrong.push('assignors is empty')
   const config: GroupConfig = {
     groupId: options.groupId ?? '',
+    protocol: options.groupProtocol ?? 'classic',
+    serverAssignor: options.serverAssignor ?? null,
+    rackId: options.rackId ?? '',
     groupInstanceId: options.groupInstanceId ?? null,
     assignors,
-    sessionTimeoutMs: number('sessionTimeoutMs'),
-    heartbeatIntervalMs: number('heartbeatIntervalMs'),
-    rebalanceTimeoutMs: number('rebalanceTimeoutMs'),
+    ...numbers,
     autoCommit: options.autoCommit ?? true,
-    autoCommitIntervalMs: number('autoCommitIntervalMs'),
   }
+  checkProtocol(options, config, wrong)
   if (config.heartbeatIntervalMs >= config.sessionTimeoutMs) {
     wrong.push('heartbeatIntervalMs is not less than sessionTimeoutMs')
   }
@@ -79,9 +89,19 @@ export function resolveGroupConfig(options: GroupOptions, wrong: string[]): Grou
     if (config.groupId === '') wrong.push('groupId is empty')
     return config
   }
-  const needy = (['groupInstanceId', 'assignors', 'autoCommit'] as const).filter(
-    name => options[name] !== undefined,
-  )
+  const needy = NEEDY.filter(name => options[name] !== undefined)
   if (needy.length > 0) wrong.push(`${needy.join(', ')} without groupId`)
   return null
+}
+
+function checkProtocol(options: GroupOptions, { protocol }: GroupConfig, wrong: string[]): void {
+  if (protocol !== 'classic' && protocol !== 'consumer') {
+    wrong.push(`groupProtocol is '${protocol}', not classic or consumer`)
+  }
+  if (protocol === 'consumer') {
+    const given = CLASSIC_ONLY.filter(name => options[name] !== undefined)
+    if (given.length > 0) wrong.push(`${given.join(', ')} with groupProtocol consumer`)
+  } else if (options.serverAssignor !== undefined) {
+    wrong.push('serverAssignor without groupProtocol consumer')
+  }
 }

@@ -5,12 +5,14 @@
  *   find coordinator ─▶ JoinGroup ─▶ SyncGroup ─▶ share ─▶ Heartbeat … ─▶ (rebalance) ─▶ share given up ─▶ JoinGroup
  *
  * Heartbeats are sent by a timer of their own and wait for nothing that the application does. A rebalance takes the whole
- * share away first (Kafka's eager protocol); the owner commits what is done and stops what is under way. When the group
- * has gone on without this member, nothing can be committed any more: `lost` in the place of `revoked`.
+ * share away first (Kafka's eager protocol); the owner commits what is done and stops what is under way. Where all
+ * assignors are cooperative (KIP-429), members go on with what they have, give up only what the new share has not, and then
+ * meet again, so that it can be given to others. When the group has gone on without this member, nothing can be committed
+ * any more: `lost` in the place of `revoked`.
  */
 import { errorCode } from '../protocol/errors.ts'
 import type { Io, Timer } from '../protocol/io.ts'
-import type { GroupSubscriber } from './assignors.ts'
+import type { Assignor, GroupSubscriber } from './assignors.ts'
 import type { Attempt, CallOptions, Cluster } from './cluster.ts'
 import {
   decodeAssignment,
@@ -18,28 +20,12 @@ import {
   encodeAssignment,
   encodeSubscription,
 } from './consumer-protocol.ts'
-import { AnswerError, ClosedError, isRetriable, needsMetadata } from './errors.ts'
+import { AnswerError, ClosedError, isRetriable } from './errors.ts'
 import type { GroupConfig } from './group-config.ts'
-import {
-  type CommittedOffset,
-  commitOffsets,
-  fetchOffsets,
-  findCoordinator,
-  type OffsetToCommit,
-} from './group-offsets.ts'
+import { GroupLink, type GroupOwner, type Membership } from './group-link.ts'
+import type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
 import { attemptNow, backoffMs } from './leader-search.ts'
-import type { TopicPartition } from './topic-partition.ts'
-
-export interface GroupOwner {
-  /** These are the member's now. */
-  assigned(partitions: readonly TopicPartition[]): Promise<void>
-  /** The share is about to go to others: commit what is done, and let go. */
-  revoked(): Promise<void>
-  /** The share has gone to others already. */
-  lost(): void
-  /** The membership is over, for this reason. */
-  failed(error: Error): void
-}
+import { type TopicPartition, without } from './topic-partition.ts'
 
 interface Joined {
   readonly protocol: string
@@ -53,17 +39,23 @@ const REBALANCE = errorCode('REBALANCE_IN_PROGRESS')
 /** The coordinator answers a join when the rebalance ends; this much later it is taken for gone. */
 const JOIN_GRACE_MS = 5_000
 
-export class GroupMember {
+export class GroupMember implements Membership {
   private readonly io: Io
   private readonly cluster: Cluster
   private readonly config: GroupConfig
   private readonly owner: GroupOwner
   private names: readonly string[] = []
   private patterns: readonly RegExp[] = []
-  private coordinatorId = -1
-  private memberId = ''
-  private generation = -1
+  private readonly link: GroupLink
+  memberId = ''
+  generation = -1
   private hasShare = false
+  private readonly isCooperative: boolean
+  /** What it has. */
+  private owned: readonly TopicPartition[] = []
+  /** The last share, and its generation: what assignors tell the leader. */
+  private lastShare: readonly TopicPartition[] = []
+  private lastGeneration = -1
   private isClosed = false
   private isJoining = false
   private readonly stop = new AbortController()
@@ -78,9 +70,10 @@ export class GroupMember {
     this.cluster = cluster
     this.config = config
     this.owner = owner
+    this.link = new GroupLink(io, cluster, config.groupId)
+    this.isCooperative = config.assignors.every(assignor => assignor.isCooperative === true)
   }
 
-  /** Topics by name and by pattern, in the place of what was subscribed to before. */
   subscribe(topics: readonly (string | RegExp)[]): void {
     this.names = topics.filter(topic => typeof topic === 'string')
     this.patterns = topics.filter(topic => typeof topic !== 'string')
@@ -89,44 +82,34 @@ export class GroupMember {
     this.running ??= this.run()
   }
 
-  /** Throws when the group has gone on without this member, or the coordinator does not take it. */
-  async commit(offsets: readonly OffsetToCommit[], options: CallOptions = {}): Promise<void> {
+  commit(offsets: readonly OffsetToCommit[], options: CallOptions = {}): Promise<void> {
     const { groupId, groupInstanceId } = this.config
-    const { memberId, generation } = this
-    const committer = { groupId, groupInstanceId, memberId, generation }
-    await this.cluster.run('committing offsets', options, attempt =>
-      this.atCoordinator(attempt, id =>
-        commitOffsets(this.cluster, id, committer, offsets, attempt),
-      ),
-    )
+    const committer = () => {
+      const { memberId, generation } = this
+      return { groupId, groupInstanceId, memberId, generation }
+    }
+    return this.link.commit(committer, offsets, options)
   }
 
-  /** What the group has committed. */
   committed(
     partitions: readonly TopicPartition[],
     options: CallOptions = {},
   ): Promise<CommittedOffset[]> {
-    const { groupId } = this.config
-    return this.cluster.run('asking for committed offsets', options, attempt =>
-      this.atCoordinator(attempt, id =>
-        fetchOffsets(this.cluster, id, groupId, partitions, attempt),
-      ),
-    )
+    return this.link.committed(partitions, options)
   }
 
-  /** Gives up the share and leaves; a static member stays, so that it may come back. */
   async close(): Promise<void> {
     this.isClosed = true
     this.wake?.()
     // Behind a join that waits for others nothing else would be answered.
-    if (this.isJoining) this.cluster.openConnection(this.coordinatorId)?.close()
+    if (this.isJoining) this.cluster.openConnection(this.link.coordinatorId)?.close()
     this.stop.abort(new ClosedError())
     await this.running
     if (this.memberId === '' || this.config.groupInstanceId !== null) return
     const { groupId } = this.config
     const { memberId } = this
     try {
-      await this.atCoordinator(attemptNow(this.io, this.cluster), id =>
+      await this.link.atCoordinator(attemptNow(this.io, this.cluster), id =>
         this.cluster.request(
           id,
           'LeaveGroup',
@@ -147,7 +130,7 @@ export class GroupMember {
         await this.join()
         failures = 0
         await this.serve()
-        await this.giveUp()
+        if (!this.isCooperative) await this.giveUp()
       } catch (error) {
         if (this.isClosed) break
         if (!(await this.recover(error as Error))) return
@@ -180,11 +163,14 @@ export class GroupMember {
     this.generation = -1
     if (this.hasShare) this.owner.lost()
     this.hasShare = false
+    this.owned = []
   }
 
   private async giveUp(): Promise<void> {
-    if (this.hasShare) await this.owner.revoked()
+    const { hasShare, owned } = this
     this.hasShare = false
+    this.owned = []
+    if (hasShare) await this.owner.revoked(owned)
   }
 
   private async join(): Promise<void> {
@@ -193,13 +179,30 @@ export class GroupMember {
     this.isJoining = true
     const counts = await this.partitionCounts(attempt)
     const topics = this.subscribed(counts)
-    const joined = await this.atCoordinator(attempt, id => this.sendJoin(id, topics, attempt))
+    const joined = await this.link.atCoordinator(attempt, id => this.sendJoin(id, topics, attempt))
     const known = joined.isLeader ? await this.countsFor(joined.members, attempt) : counts
     this.seenTopics = textOf(known)
-    const share = await this.atCoordinator(attempt, id => this.sendSync(id, joined, known, attempt))
+    const share = await this.link.atCoordinator(attempt, id =>
+      this.sendSync(id, joined, known, attempt),
+    )
     this.isJoining = false
+    await this.take(share)
+  }
+
+  /** Goes over to a new share; what was given up for it can go to others only when the group meets once more. */
+  private async take(share: readonly TopicPartition[]): Promise<void> {
+    const before = this.hasShare ? this.owned : []
     this.hasShare = true
-    await this.owner.assigned(share)
+    this.lastShare = share
+    this.lastGeneration = this.generation
+    const revoked = without(before, share)
+    if (revoked.length > 0) {
+      this.owned = without(before, revoked)
+      this.mustRejoin = true
+      await this.owner.revoked(revoked)
+    }
+    this.owned = share
+    await this.owner.assigned(without(share, before))
   }
 
   private async sendJoin(
@@ -208,7 +211,13 @@ export class GroupMember {
     attempt: Attempt,
   ): Promise<Joined> {
     const { groupId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs } = this.config
-    const metadata = encodeSubscription({ topics, userData: null, owned: [], generation: -1 })
+    const { lastShare, lastGeneration, owned } = this
+    const generation = lastGeneration
+    const metadataOf = ({ userData }: Assignor): Buffer =>
+      encodeSubscription(
+        { topics, userData: userData?.(lastShare, generation) ?? null, owned, generation },
+        this.config.rackId,
+      )
     for (;;) {
       const request = {
         groupId,
@@ -217,7 +226,7 @@ export class GroupMember {
         memberId: this.memberId,
         ...(groupInstanceId === null ? {} : { groupInstanceId }),
         protocolType: CONSUMER,
-        protocols: this.config.assignors.map(({ name }) => ({ name, metadata })),
+        protocols: this.config.assignors.map(a => ({ name: a.name, metadata: metadataOf(a) })),
       }
       const waitMs = rebalanceTimeoutMs + JOIN_GRACE_MS
       const answer = await this.cluster.request(
@@ -229,7 +238,7 @@ export class GroupMember {
       )
       if (answer.memberId !== '') this.memberId = answer.memberId
       if (answer.errorCode === MEMBER_ID_REQUIRED) continue
-      this.check(answer.errorCode, 'JoinGroup', attempt)
+      this.link.check(answer.errorCode, 'JoinGroup', attempt)
       this.generation = answer.generationId
       const isLeader = answer.leader === answer.memberId && !answer.skipAssignment
       const members = answer.members.map(member => ({
@@ -264,7 +273,7 @@ export class GroupMember {
     }
     const waitMs = this.config.rebalanceTimeoutMs + JOIN_GRACE_MS
     const answer = await this.cluster.request(coordinatorId, 'SyncGroup', request, attempt, waitMs)
-    this.check(answer.errorCode, 'SyncGroup', attempt)
+    this.link.check(answer.errorCode, 'SyncGroup', attempt)
     return decodeAssignment(answer.assignment)
   }
 
@@ -295,10 +304,10 @@ export class GroupMember {
       memberId: this.memberId,
       ...(groupInstanceId === null ? {} : { groupInstanceId }),
     }
-    return this.atCoordinator(attempt, async id => {
+    return this.link.atCoordinator(attempt, async id => {
       const { errorCode: code } = await this.cluster.request(id, 'Heartbeat', request, attempt)
       if (code === REBALANCE) return true
-      this.check(code, 'Heartbeat', attempt)
+      this.link.check(code, 'Heartbeat', attempt)
       return false
     })
   }
@@ -345,34 +354,6 @@ export class GroupMember {
 
   private subscribed(counts: ReadonlyMap<string, number>): string[] {
     return [...new Set([...this.names, ...counts.keys()])].sort()
-  }
-
-  /** Runs at the coordinator, which is looked up again after an error that says it has moved. */
-  private async atCoordinator<T>(
-    attempt: Attempt,
-    work: (coordinatorId: number) => Promise<T>,
-  ): Promise<T> {
-    if (this.coordinatorId < 0) {
-      this.coordinatorId = await findCoordinator(this.cluster, this.config.groupId, attempt)
-    }
-    try {
-      return await work(this.coordinatorId)
-    } catch (error) {
-      const name = error instanceof AnswerError ? error.error : ''
-      if (
-        name === 'NOT_COORDINATOR' ||
-        name === 'COORDINATOR_NOT_AVAILABLE' ||
-        needsMetadata(error)
-      )
-        this.coordinatorId = -1
-      throw error
-    }
-  }
-
-  private check(code: number, api: string, attempt: Attempt): void {
-    if (code === 0) return
-    const subject = `group '${this.config.groupId}'`
-    throw new AnswerError(code, { api, subject, broker: attempt.asked })
   }
 
   private attempt(timeoutMs: number): Attempt {

@@ -8,11 +8,15 @@ export interface OffsetToCommit extends TopicPartition {
   /** Of the next record to be read. */
   readonly offset: number
   readonly metadata?: string | undefined
+  /** Of the record before it; whoever goes on there can tell whether it still stands in the log (KIP-320). */
+  readonly leaderEpoch?: number | undefined
 }
 
 export interface CommittedOffset extends TopicPartition {
   /** -1: none. */
   readonly offset: number
+  /** -1: it was committed without. */
+  readonly leaderEpoch: number
 }
 
 /** In whose name an offset is committed; without a member: by nobody in particular, which only an empty group allows. */
@@ -59,9 +63,10 @@ export async function commitOffsets(
     topics: topics.map(({ name, topicId, items }) => ({
       name,
       topicId,
-      partitions: items.map(({ partition, offset, metadata }) => ({
+      partitions: items.map(({ partition, offset, metadata, leaderEpoch }) => ({
         partitionIndex: partition,
         committedOffset: offset,
+        committedLeaderEpoch: leaderEpoch ?? -1,
         committedMetadata: metadata ?? '',
       })),
     })),
@@ -104,21 +109,23 @@ export async function fetchOffsets(
   const group = answer.groups[0] ?? answer
   const place = { api: 'OffsetFetch', subject: `group '${groupId}'`, broker: attempt.asked }
   if (group.errorCode !== 0) throw new AnswerError(group.errorCode, place)
-  const found = new Map<string, number>()
+  const found = new Map<string, { offset: number; leaderEpoch: number }>()
   for (const topic of group.topics) {
     const topicId = 'topicId' in topic ? topic.topicId : ZERO_UUID
     const name = topic.name === '' ? topics.find(t => t.topicId === topicId)?.name : topic.name
-    for (const { partitionIndex, committedOffset, errorCode } of topic.partitions) {
+    for (const partition of topic.partitions) {
+      const { partitionIndex, committedOffset: offset, errorCode } = partition
+      const leaderEpoch = partition.committedLeaderEpoch
       if (errorCode !== 0) {
         throw new AnswerError(errorCode, { ...place, topic: name, partition: partitionIndex })
       }
-      found.set(`${name} ${partitionIndex}`, committedOffset)
+      found.set(`${name} ${partitionIndex}`, { offset, leaderEpoch })
     }
   }
   return partitions.map(({ topic, partition }) => ({
     topic,
     partition,
-    offset: found.get(`${topic} ${partition}`) ?? -1,
+    ...(found.get(`${topic} ${partition}`) ?? { offset: -1, leaderEpoch: -1 }),
   }))
 }
 

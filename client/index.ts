@@ -8,11 +8,14 @@ export type {
   Assignment,
   ConsumerBatch,
   Handling,
-  Place,
+  MessageOptions,
   ReadOptions,
 } from './consumer.ts'
 export { Consumer } from './consumer.ts'
-export type { ConsumerOptions } from './consumer-config.ts'
+export type { ConsumerOptions, RebalanceListener } from './consumer-config.ts'
+export type { MessageHandler } from './consumer-handlers.ts'
+export type { Place } from './consumer-places.ts'
+export type { RetryOptions } from './consumer-retry.ts'
 export type { BatchPosition, RecordPosition } from './deliveries.ts'
 export {
   AnswerError,
@@ -21,6 +24,7 @@ export {
   isRetriable,
   OptionError,
   PartialError,
+  type RawRecord,
   RecordError,
   SerializerError,
   TimeoutError,

@@ -3,7 +3,7 @@
  * pauses, until each is found or no longer wanted.
  */
 import type { Io } from '../protocol/io.ts'
-import type { Attempt, Cluster } from './cluster.ts'
+import type { Attempt, Cluster, Leader } from './cluster.ts'
 
 export interface Wanted {
   readonly topic: string
@@ -14,7 +14,7 @@ export interface Wanted {
 
 export interface SearchOwner<W extends Wanted> {
   /** Its leader is known now. */
-  found(wanted: W): void
+  found(wanted: W, leader: Leader): void
   /** This attempt has failed; true: look again, after a pause. */
   missed(wanted: W, error: Error): boolean
 }
@@ -73,11 +73,11 @@ export class LeaderSearch<W extends Wanted> {
   private async find(wanted: W): Promise<boolean> {
     try {
       const attempt = attemptNow(this.io, this.cluster)
-      const { leaderId } = await this.cluster.leader(wanted.topic, wanted.partition, attempt)
+      const leader = await this.cluster.leader(wanted.topic, wanted.partition, attempt)
       this.wanted.delete(wanted)
       if (this.isClosed) return false
-      wanted.leaderId = leaderId
-      this.owner.found(wanted)
+      wanted.leaderId = leader.leaderId
+      this.owner.found(wanted, leader)
       return false
     } catch (error) {
       if (this.isClosed) return false

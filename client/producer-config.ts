@@ -1,6 +1,6 @@
 /** A producer's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
 import { type CodecName, codecs } from '../protocol/compression.ts'
-import type { ClientConfig } from './config.ts'
+import { type ClientConfig, numberOptions } from './config.ts'
 import { OptionError } from './errors.ts'
 import type { PartitionerName, PartitionFunction } from './partitioner.ts'
 import { type Bytes, raw, type Serializer } from './serializers.ts'
@@ -75,13 +75,7 @@ export function resolveProducerConfig<K, V>(
   client: ClientConfig,
 ): ProducerConfig<K, V> {
   const wrong: string[] = []
-  const number = (name: keyof typeof NUMBERS): number => {
-    const [otherwise, low, high] = NUMBERS[name]
-    const value = options[name] ?? otherwise
-    if (Number.isSafeInteger(value) && value >= low && value <= high) return value
-    wrong.push(`${name} is ${value}, not a whole number from ${low} to ${high}`)
-    return otherwise
-  }
+  const numbers = numberOptions(NUMBERS, options, wrong)
   const { acks: asked = 'all', compression = 'none', partitioner = 'default' } = options
   const acks = asked === 'all' ? -1 : asked
   if (acks !== -1 && acks !== 0 && acks !== 1) wrong.push(`acks is ${acks}, not 'all', 1 or 0`)
@@ -94,8 +88,7 @@ export function resolveProducerConfig<K, V>(
     typeof partitioner === 'function' || ['default', 'round-robin'].includes(partitioner)
   if (!isKnown)
     wrong.push(`partitioner is '${partitioner}', not 'default', 'round-robin' or a function`)
-  const lingerMs = number('lingerMs')
-  const deliveryTimeoutMs = number('deliveryTimeoutMs')
+  const { lingerMs, deliveryTimeoutMs } = numbers
   if (deliveryTimeoutMs < lingerMs + client.requestTimeoutMs) {
     const least = lingerMs + client.requestTimeoutMs
     wrong.push(`deliveryTimeoutMs is less than lingerMs and requestTimeoutMs together, ${least}`)
@@ -107,14 +100,7 @@ export function resolveProducerConfig<K, V>(
     idempotent,
     compression,
     compressionLevel: options.compressionLevel,
-    batchBytes: number('batchBytes'),
-    lingerMs,
-    maxInFlight: number('maxInFlight'),
-    maxRequestBytes: number('maxRequestBytes'),
-    bufferBytes: number('bufferBytes'),
-    maxBlockMs: number('maxBlockMs'),
-    maxBlockedRecords: number('maxBlockedRecords'),
-    deliveryTimeoutMs,
+    ...numbers,
     partitioner,
   }
   if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)

@@ -9,6 +9,7 @@ const place = (partition: number, fetchOffset: number) => ({
   topicId: ID,
   partition,
   fetchOffset,
+  leaderEpoch: 0,
 })
 const asked = (session: FetchSession, wanted: [number, number][]) => {
   const part = session.next(wanted.map(([p, offset]) => place(p, offset)))

@@ -11,6 +11,7 @@ const reading: Reading<string, string> = {
   checkCrcs: true,
   isWhole: false,
   maxBatchBytes: 1e6,
+  raws: null,
   key: bytes => bytes.toString(),
   value(bytes) {
     if (bytes.toString() === 'poison') throw new Error('cannot be read')

@@ -66,11 +66,11 @@ test('a member that is alone gets everything; who comes back goes on where it wa
   second.subscribe(/^alon.$/)
   assert.deepEqual(sorted(await take(second, 6)), numbers(30, 36))
   const committed = await second.committed([{ topic: 'alone', partition: 0 }])
-  assert.deepEqual(committed, [{ topic: 'alone', partition: 0, offset: 10 }])
+  assert.deepEqual(committed, [{ topic: 'alone', partition: 0, offset: 10, leaderEpoch: 0 }])
   await second.close()
 })
 
-for (const assignor of ['range', 'roundrobin'] as const) {
+for (const assignor of ['range', 'roundrobin', 'sticky', 'cooperative-sticky'] as const) {
   test(`two members share the partitions (${assignor}), and the one that stays takes over all`, async () => {
     const name = `shared-${assignor}`
     await topic(name, 4, 8)

@@ -1,0 +1,171 @@
+/**
+ * Where a partition is read from: the place that was asked for, the reset where there is none, and whether a place still
+ * stands in the log of a new leader.
+ *
+ * That is asked with the leader epoch of what was read last (OffsetForLeaderEpoch, KIP-320): where the leader's log left this
+ * epoch before the place, a log has been cut, and reading goes on from there; without a reset that is an error.
+ */
+import { errorCode } from '../protocol/errors.ts'
+import type { Io } from '../protocol/io.ts'
+import type { Attempt, Cluster } from './cluster.ts'
+import { AnswerError, isRetriable, VersionError } from './errors.ts'
+import type { AssignedPartition } from './fetcher.ts'
+import { attemptNow, backoffMs } from './leader-search.ts'
+import { listOffsets } from './list-offsets.ts'
+import type { TopicPartition } from './topic-partition.ts'
+
+/** An offset, an end of the log, or the first record from a time on. */
+export type Place = number | 'earliest' | 'latest' | { readonly timestampMs: number }
+
+const CONSUMER = -1
+
+export class Places<K, V> {
+  private readonly io: Io
+  private readonly cluster: Cluster
+  private readonly reset: 'earliest' | 'latest' | 'none'
+  private readonly changed: () => void
+  private readonly wanted = new WeakMap<AssignedPartition<K, V>, Place>()
+
+  /** `changed`: a partition has a place, or an error. */
+  constructor(
+    io: Io,
+    cluster: Cluster,
+    reset: 'earliest' | 'latest' | 'none',
+    changed: () => void,
+  ) {
+    this.io = io
+    this.cluster = cluster
+    this.reset = reset
+    this.changed = changed
+  }
+
+  /** Forgets what was asked for before: from now on the offset counts that the partition is sought to. */
+  forget(partition: AssignedPartition<K, V>): void {
+    this.wanted.delete(partition)
+    partition.isLocating = false
+  }
+
+  /** The partition is read from this place, which is looked up when it is needed. */
+  ask(partition: AssignedPartition<K, V>, place: Exclude<Place, number>): void {
+    this.wanted.set(partition, place)
+    partition.seek(-1)
+    partition.isLocating = false
+  }
+
+  /** Finds out where to read this partition, and goes there. */
+  async locate(partition: AssignedPartition<K, V>, isOutOfRange: boolean): Promise<void> {
+    if (partition.isLocating) return
+    partition.isLocating = true
+    const { round, topic, partition: index } = partition
+    const place = isOutOfRange ? undefined : this.wanted.get(partition)
+    try {
+      if (place === undefined && this.reset === 'none') {
+        const from = { api: 'Fetch', topic, partition: index }
+        throw new AnswerError(errorCode('OFFSET_OUT_OF_RANGE'), from, noPlace(partition.position))
+      }
+      const wanted = place ?? this.reset
+      const at = typeof wanted === 'object' ? wanted.timestampMs : wanted
+      let found = await this.offsetAt(partition, at as 'earliest' | 'latest' | number)
+      // Nothing is that young: what comes next will be.
+      if (found.offset < 0) found = await this.offsetAt(partition, 'latest')
+      if (partition.round === round) partition.seek(found.offset, found.leaderEpoch)
+    } catch (error) {
+      if (partition.round === round) partition.error = error as Error
+    }
+    if (partition.round <= round + 1) partition.isLocating = false
+    this.changed()
+  }
+
+  /** Holds the place against the epochs of the present leader. */
+  async verify(partition: AssignedPartition<K, V>): Promise<void> {
+    if (partition.isLocating) return
+    partition.isLocating = true
+    const { round } = partition
+    for (let tries = 1; partition.round === round; tries++) {
+      try {
+        const end = await this.endOfEpoch(partition)
+        if (partition.round !== round) break
+        partition.isUnverified = false
+        if (end !== null) this.cut(partition, end)
+        break
+      } catch (error) {
+        if (partition.round !== round) break
+        if (error instanceof VersionError) {
+          // A broker that cannot tell: read on, as clients did before.
+          partition.isUnverified = false
+          break
+        }
+        if (!isRetriable(error)) {
+          partition.error = error as Error
+          break
+        }
+        this.cluster.distrust()
+        const waitMs = backoffMs(this.io, this.cluster, tries)
+        await new Promise<void>(resolve => this.io.clock.timer(waitMs, resolve, true))
+      }
+    }
+    partition.isLocating = false
+    this.changed()
+  }
+
+  /** Where the log left the epoch of what was read last, if that is before what was read; -1: it does not know the epoch. */
+  private async endOfEpoch(partition: AssignedPartition<K, V>): Promise<number | null> {
+    const { topic, partition: index, fetchEpoch, fetchOffset } = partition
+    const attempt = attemptNow(this.io, this.cluster)
+    const leader = await this.cluster.leader(topic, index, attempt)
+    const asked = {
+      partition: index,
+      currentLeaderEpoch: leader.leaderEpoch,
+      leaderEpoch: fetchEpoch,
+    }
+    const answer = await this.askLeader(leader.leaderId, topic, asked, attempt)
+    const { errorCode: code, leaderEpoch, endOffset } = answer
+    const place = { api: 'OffsetForLeaderEpoch', broker: attempt.asked, topic, partition: index }
+    if (code !== 0) throw new AnswerError(code, place)
+    partition.leaderEpoch = Math.max(partition.leaderEpoch, leader.leaderEpoch)
+    partition.leaderId = leader.leaderId
+    if (leaderEpoch < 0 || endOffset < 0) return -1
+    return endOffset < fetchOffset ? endOffset : null
+  }
+
+  private async askLeader(
+    leaderId: number,
+    topic: string,
+    asked: { partition: number; currentLeaderEpoch: number; leaderEpoch: number },
+    attempt: Attempt,
+  ) {
+    const request = { replicaId: CONSUMER, topics: [{ topic, partitions: [asked] }] }
+    const answer = await this.cluster.request(leaderId, 'OffsetForLeaderEpoch', request, attempt)
+    const found = answer.topics[0]?.partitions[0]
+    if (found !== undefined) return found
+    const place = { api: 'OffsetForLeaderEpoch', broker: attempt.asked, topic }
+    throw new AnswerError(-1, place, 'the broker left it out')
+  }
+
+  /** The log was cut at `end`: what was read ahead from there on is not in it any more. */
+  private cut(partition: AssignedPartition<K, V>, end: number): void {
+    const { topic, partition: index, position } = partition
+    if (end >= position) {
+      partition.seek(position, partition.positionEpoch)
+    } else if (this.reset === 'none') {
+      const detail = `the log was cut at offset ${end < 0 ? 'unknown' : end}, below ${position} where this consumer is, and autoOffsetReset is 'none': seek to an offset that is in it`
+      const from = { api: 'OffsetForLeaderEpoch', topic, partition: index }
+      partition.error = new AnswerError(errorCode('OFFSET_OUT_OF_RANGE'), from, detail)
+    } else if (end >= 0) partition.seek(end)
+    else this.ask(partition, this.reset)
+  }
+
+  private async offsetAt(
+    { topic, partition }: TopicPartition,
+    at: 'earliest' | 'latest' | number,
+  ): Promise<{ offset: number; leaderEpoch: number }> {
+    const [answer] = await listOffsets(this.cluster, [{ topic, partition, at }], {})
+    if (answer!.error !== null) throw answer!.error
+    return answer!
+  }
+}
+
+function noPlace(position: number): string {
+  const what = position < 0 ? 'there is no position' : `offset ${position} is not in the log`
+  return `${what} and autoOffsetReset is 'none': seek to one that is`
+}

@@ -1,0 +1,116 @@
+/**
+ * A group's coordinator as a member sees it: who it is, looked up again when it has moved, and the committed offsets that it
+ * keeps. Both kinds of members (`group-member.ts`, `group-heartbeats.ts`) talk to their group through it.
+ */
+import type { Io } from '../protocol/io.ts'
+import type { Attempt, CallOptions, Cluster } from './cluster.ts'
+import { AnswerError, needsMetadata } from './errors.ts'
+import {
+  type CommittedOffset,
+  type Committer,
+  commitOffsets,
+  fetchOffsets,
+  findCoordinator,
+  type OffsetToCommit,
+} from './group-offsets.ts'
+import type { TopicPartition } from './topic-partition.ts'
+
+/** What a member tells the consumer that it works for. */
+export interface GroupOwner {
+  /** These are the member's now, beside what it has. */
+  assigned(partitions: readonly TopicPartition[]): Promise<void>
+  /** These are about to go to others: commit what is done, and let go. */
+  revoked(partitions: readonly TopicPartition[]): Promise<void>
+  /** Everything has gone to others already. */
+  lost(): void
+  /** The membership is over, for this reason. */
+  failed(error: Error): void
+}
+
+/** A member of a group, by either protocol. */
+export interface Membership {
+  readonly memberId: string
+  /** Generation, or member epoch; -1: it is not in the group at the moment. */
+  readonly generation: number
+  /** Topics by name and by pattern, in the place of what was subscribed to before. Joins the group. */
+  subscribe(topics: readonly (string | RegExp)[]): void
+  /** Throws when the group has gone on without this member, or the coordinator does not take it. */
+  commit(offsets: readonly OffsetToCommit[], options?: CallOptions): Promise<void>
+  committed(
+    partitions: readonly TopicPartition[],
+    options?: CallOptions,
+  ): Promise<CommittedOffset[]>
+  /** Gives up the share and leaves; a static member stays, so that it may come back. */
+  close(): Promise<void>
+}
+
+/** The group goes through a change that ends soon: what was refused for it may be tried again. */
+const PASSING: ReadonlySet<string> = new Set(['REBALANCE_IN_PROGRESS', 'STALE_MEMBER_EPOCH'])
+
+export class GroupLink {
+  readonly io: Io
+  readonly cluster: Cluster
+  readonly groupId: string
+  coordinatorId = -1
+
+  constructor(io: Io, cluster: Cluster, groupId: string) {
+    this.io = io
+    this.cluster = cluster
+    this.groupId = groupId
+  }
+
+  /** Runs at the coordinator, which is looked up again after an error that says it has moved. */
+  async atCoordinator<T>(
+    attempt: Attempt,
+    work: (coordinatorId: number) => Promise<T>,
+  ): Promise<T> {
+    if (this.coordinatorId < 0) {
+      this.coordinatorId = await findCoordinator(this.cluster, this.groupId, attempt)
+    }
+    try {
+      return await work(this.coordinatorId)
+    } catch (error) {
+      const name = error instanceof AnswerError ? error.error : ''
+      const hasMoved = name === 'NOT_COORDINATOR' || name === 'COORDINATOR_NOT_AVAILABLE'
+      if (hasMoved || needsMetadata(error)) this.coordinatorId = -1
+      throw error
+    }
+  }
+
+  /** `committer` is asked for each attempt: the member's generation may have moved on. */
+  commit(
+    committer: () => Committer,
+    offsets: readonly OffsetToCommit[],
+    options: CallOptions,
+  ): Promise<void> {
+    return this.cluster.run('committing offsets', options, async attempt => {
+      try {
+        await this.atCoordinator(attempt, id =>
+          commitOffsets(this.cluster, id, committer(), offsets, attempt),
+        )
+      } catch (error) {
+        if (!(error instanceof AnswerError) || !PASSING.has(error.error)) throw error
+        throw new AnswerError(error.code, error.place, error.detail, true)
+      }
+    })
+  }
+
+  /** What the group has committed. */
+  committed(
+    partitions: readonly TopicPartition[],
+    options: CallOptions = {},
+  ): Promise<CommittedOffset[]> {
+    return this.cluster.run('asking for committed offsets', options, attempt =>
+      this.atCoordinator(attempt, id =>
+        fetchOffsets(this.cluster, id, this.groupId, partitions, attempt),
+      ),
+    )
+  }
+
+  /** Throws an AnswerError unless the code is 0. */
+  check(code: number, api: string, attempt: Attempt, detail: string | null = null): void {
+    if (code === 0) return
+    const subject = `group '${this.groupId}'`
+    throw new AnswerError(code, { api, subject, broker: attempt.asked }, detail)
+  }
+}
