@@ -7,8 +7,10 @@
  * record of it.
  */
 import { type CodecName, codecs, compress } from '../protocol/compression.ts'
+import { ProtocolError } from '../protocol/errors.ts'
 import { RECORD_BATCH_OVERHEAD, writeBatchHeader } from '../protocol/record-batch.ts'
 import { varintSize } from '../protocol/records.ts'
+import { RecordError } from './errors.ts'
 import type { Bytes } from './serializers.ts'
 
 /** Who waits for records of a batch; exactly one of the two is called, once for each batch. */
@@ -111,12 +113,23 @@ export class ProduceBatch {
     return true
   }
 
-  /** Compresses the records, once; a promise only where the codec is asynchronous. Nothing can be appended any more. */
+  /**
+   * Compresses the records, once; a promise only where the codec is asynchronous, or rejected with a RecordError where it is
+   * not here. Nothing can be appended any more.
+   */
   pack(codec: CodecName, level: number | undefined): undefined | Promise<void> {
     if (this.isPacked || codec === 'none') return undefined
     this.isPacked = true
     const plain = this.buffer.subarray(RECORD_BATCH_OVERHEAD, this.end)
-    const packed = compress(codecs[codec], plain, level)
+    let packed: Buffer | Promise<Buffer>
+    try {
+      packed = compress(codecs[codec], plain, level)
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      const { topic, partition } = this
+      const [reason, advice] = error.detail.split(/: (?=npm install)/)
+      return Promise.reject(new RecordError(reason!, { topic, partition }, advice ?? ''))
+    }
     if (Buffer.isBuffer(packed)) return this.take(codec, packed)
     return packed.then(bytes => this.take(codec, bytes))
   }

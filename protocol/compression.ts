@@ -60,10 +60,11 @@ function native<T>(name: string): T {
     try {
       module = require(name)
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
+      const reason = (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0]
+      const wanted = name.replace(/\/bindings\.js$/, '')
       throw new ProtocolError(
         'UNSUPPORTED_COMPRESSION_TYPE',
-        `cannot load ${name} on this machine: ${reason}`,
+        `this codec needs the package ${wanted}, which cannot be loaded (${reason}): npm install ${wanted}`,
       )
     }
     loaded.set(name, module)

@@ -13,6 +13,9 @@ import net from 'node:net'
 import { performance } from 'node:perf_hooks'
 import type { Io, Listener, Receiver, Socket, Timer, Turn } from './io.ts'
 
+/** Bun takes `onread`, and never calls it (1.4): there, 'data' events serve. */
+const readsByEvents = process.versions['bun'] !== undefined
+
 /** Used until a receiver is there to give its own. */
 const firstBuffer = Buffer.allocUnsafeSlow(65536)
 
@@ -24,7 +27,7 @@ class SystemSocket implements Socket {
   private isClosed = false
 
   /** `make` gets the callbacks for `onread`; a socket made without them is read by 'data' events. */
-  constructor(make: (onread: net.OnReadOpts) => net.Socket, readsByEvents = false) {
+  constructor(make: (onread: net.OnReadOpts) => net.Socket, byEvents = readsByEvents) {
     this.socket = make({
       buffer: () => this.receiver?.buffer() ?? firstBuffer,
       callback: (count, buffer) => this.received(buffer as Buffer, count),
@@ -37,7 +40,7 @@ class SystemSocket implements Socket {
       this.isClosed = true
       this.receiver?.closed(this.error)
     })
-    if (readsByEvents) {
+    if (byEvents) {
       this.socket.on('data', chunk => {
         if (!this.received(chunk, chunk.length)) this.socket.pause()
       })
@@ -124,7 +127,8 @@ interface HandleOwner {
 function adopt(accepted: net.Socket): SystemSocket {
   const owner = accepted as unknown as HandleOwner
   const handle = owner._handle
-  if (handle === null || handle === undefined) return new SystemSocket(() => accepted, true)
+  if (readsByEvents || handle === null || handle === undefined)
+    return new SystemSocket(() => accepted, true)
   owner._handle = null
   accepted.destroy()
   return new SystemSocket(onread => {
@@ -159,7 +163,8 @@ function connect(host: string, port: number, timeoutMs: number): Promise<Socket>
   return new Promise((resolve, reject) => {
     let raw: net.Socket | undefined
     const socket = new SystemSocket(onread => {
-      raw = net.connect({ host, port, noDelay: true, keepAlive: true, onread })
+      const options = { host, port, noDelay: true, keepAlive: true }
+      raw = net.connect(readsByEvents ? options : { ...options, onread })
       return raw
     })
     const timer = setTimeout(() => {
