@@ -1,7 +1,7 @@
 /**
  * How long a start takes: from spawning `ottla broker` to the first acknowledged record, on an empty directory and on
- * the directory it left behind. `node dist/bench/start.js [starts]`; prints one line a start, the medians and
- * the fastest.
+ * the directory it left behind; and of `startBroker` in a process that is warm. `node dist/bench/start.js [starts]`; prints
+ * one line a start of a process, the medians and the fastest.
  */
 
 import { spawn } from 'node:child_process'
@@ -9,6 +9,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startBroker } from '../broker/embedded.ts'
 import { Connection } from '../client/connection.ts'
 import { encodeBatch } from '../protocol/records.ts'
 import { systemIo } from '../protocol/system-io.ts'
@@ -27,10 +28,10 @@ const options = {
   maxResponseBytes: 1 << 20,
 }
 
-async function connected(deadlineMs: number): Promise<Connection> {
+async function connected(deadlineMs: number, port = PORT): Promise<Connection> {
   for (;;) {
     try {
-      return await Connection.open(io, options)
+      return await Connection.open(io, { ...options, port })
     } catch (error) {
       if (performance.now() > deadlineMs) throw error
       await new Promise(resolve => setTimeout(resolve, 2))
@@ -80,6 +81,19 @@ async function measure(dataDir: string): Promise<Start> {
   }
 }
 
+/** A broker in this process, from `startBroker` to the first acknowledged record. */
+async function measureEmbedded(): Promise<Start> {
+  const start = performance.now()
+  const broker = await startBroker()
+  const connection = await connected(start + 20_000, broker.port)
+  const connectedMs = performance.now() - start
+  await acknowledgedRecord(connection)
+  const acknowledgedMs = performance.now() - start
+  connection.close()
+  await broker.stop()
+  return { connectedMs, acknowledgedMs }
+}
+
 /** The fastest as well: on a busy machine it is the one that was least kept waiting. */
 const summary = (starts: readonly Start[]): string => {
   const sorted = starts.map(start => start.acknowledgedMs).sort((a, b) => a - b)
@@ -110,3 +124,11 @@ try {
 }
 console.log(`node ${process.version}, ${cpus()[0]?.model}`)
 console.log(`median of ${count}: first ${summary(firsts)}, again ${summary(agains)}`)
+
+const WARM_UP = 20
+const embedded: Start[] = []
+for (let i = -WARM_UP; i < 10 * count; i++) {
+  const start = await measureEmbedded()
+  if (i >= 0) embedded.push(start)
+}
+console.log(`startBroker, median of ${embedded.length}: ${summary(embedded)}`)

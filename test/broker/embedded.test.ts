@@ -1,10 +1,12 @@
 /** `startBroker`: a broker in this process, over TCP, with nothing left behind. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { startBroker } from '../../broker/embedded.ts'
 import { batchOf, fetchOne, produceOne, valuesOf } from './batches.ts'
 import { RawClient } from './raw-client.ts'
@@ -85,4 +87,74 @@ test('a client is told the address that it connected to', async () => {
   )
   await client.close()
   await broker.stop()
+})
+
+test('a topic is truncated under its clients, and offsets go on', async () => {
+  const broker = await startBroker()
+  await write(broker.port, 'a')
+  await broker.truncate('t')
+  assert.equal(await write(broker.port, 'b'), 1)
+  const client = await RawClient.connect(broker.port)
+  const { responses } = await client.call('Fetch', 11, fetchOne('t', 0, 1))
+  assert.equal(responses[0]!.partitions[0]!.logStartOffset, 1)
+  assert.deepEqual(await valuesOf(responses[0]!.partitions[0]!.records), ['b'])
+  await assert.rejects(broker.truncate('nowhere'), /no topic 'nowhere'/)
+  await client.close()
+  await broker.stop()
+})
+
+test('a reset broker is as new, on its port; one with a directory refuses', async () => {
+  const broker = await startBroker({ config: { listeners: 'PLAINTEXT://localhost:0' } })
+  await write(broker.port, 'a')
+  await broker.reset()
+  assert.equal(await write(broker.port, 'b'), 0, 'the topic is a new one')
+  await broker.stop()
+  await assert.rejects(broker.reset(), /stopped/)
+  const dataDir = mkdtempSync(join(tmpdir(), 'ottla-embedded-'))
+  const kept = await startBroker({ dataDir })
+  await assert.rejects(kept.reset(), /in memory/)
+  await kept.stop()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+test('it may be disposed of by the language', {
+  skip: Symbol.asyncDispose === undefined && 'this Node has no Symbol.asyncDispose',
+}, async () => {
+  const broker = await startBroker()
+  await broker[Symbol.asyncDispose]()
+  await assert.rejects(RawClient.connect(broker.port), /ECONNREFUSED/)
+})
+
+/**
+ * Started, written to and stopped a hundred times, after a few that warm everything up: as many open handles, listeners of
+ * the process and temporary folders as before, and a heap that does not grow with the count.
+ */
+test('a hundred brokers in a row leak nothing', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const turn = () => new Promise(resolve => setImmediate(resolve))
+  const once = async () => {
+    const broker = await startBroker()
+    await write(broker.port, 'x'.repeat(10_000))
+    await broker.stop()
+  }
+  const state = async () => {
+    for (let i = 0; i < 5; i++) await turn()
+    collect()
+    const handles = process.getActiveResourcesInfo().filter(kind => /TCP|Timeout|FSReq/.test(kind))
+    return {
+      handles: handles.sort(),
+      listeners: process.eventNames().map(name => [name, process.listenerCount(name)]),
+      folders: readdirSync(tmpdir()).filter(name => /^ottla(?!-)/.test(name)),
+      heap: process.memoryUsage().heapUsed,
+    }
+  }
+  for (let i = 0; i < 10; i++) await once()
+  const { heap: before, ...first } = await state()
+  for (let i = 0; i < 100; i++) await once()
+  const { heap: afterwards, ...last } = await state()
+  assert.deepEqual(last, first)
+  // One broker kept by mistake holds more than 100 KiB, its staging arena and its settings.
+  const growth = (afterwards - before) / 100
+  assert.ok(growth < 50_000, `the heap grows by ${Math.round(growth)} bytes with each`)
 })
