@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -172,6 +172,12 @@ test('types are right, and refuse what is wrong, in every module resolution that
     join(full, 'node_modules', 'undici-types'),
   )
   writeFileSync(join(full, 'typed.mts'), TYPED)
+  const inReadme = [...readFileSync('README.md', 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
+  const files = inReadme.map(([, text], i) => {
+    writeFileSync(join(full, `readme-${i}.mts`), text!)
+    return `readme-${i}.mts`
+  })
+  assert.ok(files.length > 0)
   for (const [module, resolution] of [
     ['nodenext', 'nodenext'],
     ['esnext', 'bundler'],
@@ -186,7 +192,7 @@ test('types are right, and refuse what is wrong, in every module resolution that
       '--skipLibCheck',
       'false',
     ]
-    args.push('--module', module!, '--moduleResolution', resolution!, 'typed.mts')
+    args.push('--module', module!, '--moduleResolution', resolution!, 'typed.mts', ...files)
     const { status, stdout } = spawnSync(tsc, args, { cwd: full, encoding: 'utf8' })
     assert.equal(status, 0, `${resolution}: ${stdout}`)
   }
