@@ -6,7 +6,11 @@ import { build } from 'esbuild'
 const outdir = 'dist/bundle'
 rmSync(outdir, { recursive: true, force: true })
 await build({
-  entryPoints: { main: 'cli/main.ts', 'cleaner-worker': 'broker/cleaner-worker.ts' },
+  entryPoints: {
+    main: 'cli/main.ts',
+    'bench-worker': 'bench/bench-worker.ts',
+    'cleaner-worker': 'broker/cleaner-worker.ts',
+  },
   outdir,
   bundle: true,
   // Commands, and what is loaded on demand, stay files of their own.

@@ -15,6 +15,7 @@ import { fileLines } from './files.ts'
 type Register = (program: Command, context: CliContext) => void
 
 const COMMANDS: { readonly [name: string]: () => Promise<Register> } = {
+  bench: async () => (await import('../bench/command.ts')).registerBench,
   broker: async () => (await import('./broker.ts')).registerBroker,
   config: async () => (await import('./config.ts')).registerConfig,
   consume: async () => (await import('./consume.ts')).registerConsume,

@@ -1,0 +1,83 @@
+/** What the bench's processes tell each other. Times are microseconds of the machine's monotonic clock. */
+import type { CheckCounts } from './checks.ts'
+import type { Phase } from './schedule.ts'
+import type { Workload } from './workload.ts'
+
+export interface Job {
+  readonly role: 'producer' | 'consumer'
+  readonly bootstrap: string
+  readonly workload: Workload
+  readonly phases: readonly Phase[]
+  readonly topics: readonly string[]
+  readonly runId: number
+  /** Which producers, or consumers of all groups, this process is; and of how many. */
+  readonly members: readonly number[]
+  readonly memberCount: number
+}
+
+/** Records of one producer in one partition. */
+export interface Stream {
+  readonly topic: number
+  readonly partition: number
+  readonly producer: number
+  readonly sent: number
+  /** Sequence numbers of records whose fate is unknown. */
+  readonly failed: readonly number[]
+}
+
+export type ToWorker =
+  | { readonly type: 'job'; readonly job: Job }
+  | { readonly type: 'begin'; readonly atUs: number }
+  /** Nothing more is sent; what is on its way still counts. */
+  | { readonly type: 'stop' }
+  /** Everything that was sent: read up to there, or until nothing comes for so long; then say what is missing. */
+  | { readonly type: 'drain'; readonly streams: readonly Stream[]; readonly giveUpMs: number }
+
+export interface Interval {
+  readonly type: 'interval'
+  /** The second that has ended, counted from the beginning. */
+  readonly second: number
+  /** Records in this second. */
+  readonly acked: number
+  readonly received: number
+  readonly failed: number
+  /** Waiting in the schedule now, which cannot be sent as fast. */
+  readonly behind: number
+  /** Of the process, in microseconds. */
+  readonly cpuUs: number
+  readonly tookUs: number
+  /** What this second's records took, encoded: to be acknowledged, or to be read. */
+  readonly latency: string
+}
+
+export interface PhaseCounts {
+  readonly sent: number
+  /** By the time of the acknowledgement. */
+  readonly acked: number
+  /** By the time of reading. */
+  readonly received: number
+  readonly receivedBytes: number
+  /** By the time at which the record was to be sent. */
+  readonly failed: number
+  readonly produce: string
+  readonly endToEnd: string
+  /** How late the schedule was. */
+  readonly late: string
+}
+
+export interface Done {
+  readonly type: 'done'
+  readonly phases: readonly PhaseCounts[]
+  /** By the second in which a record was to be sent: to be acknowledged, or to be read. */
+  readonly bySecond: readonly (readonly [second: number, histogram: string])[]
+  readonly streams: readonly Stream[]
+  readonly checks: CheckCounts
+  /** Reasons of failures, with how often each was met. */
+  readonly errors: readonly (readonly [reason: string, count: number])[]
+}
+
+export type FromWorker =
+  | { readonly type: 'ready' }
+  | Interval
+  | Done
+  | { readonly type: 'failed'; readonly message: string }

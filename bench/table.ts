@@ -1,0 +1,78 @@
+/** A result as text for a terminal. */
+import { table } from '../cli/topic-tables.ts'
+import type { Percentiles } from './latency.ts'
+import type { BenchResult, PhaseResult } from './result.ts'
+
+export function resultText(result: BenchResult): string {
+  const { workload, machine, cluster, label, isPartial } = result
+  const parts = [
+    `${workload.name} on ${label}${isPartial ? ' (interrupted: of the part that was run)' : ''}`,
+    `${cluster}; client on ${machine.cores} × ${machine.cpu}, Node ${machine.node}`,
+    '',
+    throughputTable(result.phases),
+    latencyTable(result.phases),
+    checksText(result),
+  ]
+  for (const [reason, count] of result.errors) parts.push(`${count} × ${reason}`)
+  for (const sentence of result.saturation) parts.push(sentence)
+  return `${parts.join('\n').trimEnd()}\n`
+}
+
+function throughputTable(phases: readonly PhaseResult[]): string {
+  const head = [
+    'STEP',
+    'RATE',
+    'ACKED/S',
+    'READ/S',
+    'READ MB/S',
+    'FAILED',
+    'BROKER CPU s/M',
+    'RSS MiB',
+    'CLIENT CPU s/M',
+  ]
+  return table(
+    head,
+    phases.map(phase => [
+      phase.name,
+      phase.targetRate === 'max' ? 'max' : grouped(phase.targetRate),
+      grouped(phase.ackedPerSecond),
+      grouped(phase.receivedPerSecond),
+      (phase.receivedBytesPerSecond / 1e6).toFixed(1),
+      phase.failed,
+      phase.brokerCpuPerMillion?.toFixed(2) ?? '?',
+      phase.brokerRssBytes === null ? '?' : (phase.brokerRssBytes / 2 ** 20).toFixed(0),
+      phase.clientCpuPerMillion?.toFixed(2) ?? '?',
+    ]),
+  )
+}
+
+function latencyTable(phases: readonly PhaseResult[]): string {
+  const head = ['STEP', 'LATENCY ms', 'MEAN', 'P50', 'P90', 'P99', 'P99.9', 'P99.99', 'MAX']
+  const rows = phases.flatMap(({ name, produce, endToEnd, late }) => [
+    ...latencyRow(name, 'produce', produce),
+    ...latencyRow(name, 'end to end', endToEnd),
+    ...latencyRow(name, 'sent late', late),
+  ])
+  return table(head, rows)
+}
+
+function latencyRow(step: string, what: string, percentiles: Percentiles | null) {
+  if (percentiles === null) return []
+  const { meanMs, p50Ms, p90Ms, p99Ms, p999Ms, p9999Ms, maxMs } = percentiles
+  return [[step, what, ...[meanMs, p50Ms, p90Ms, p99Ms, p999Ms, p9999Ms, maxMs].map(shownMs)]]
+}
+
+/** Three digits that mean something. */
+export function shownMs(ms: number): string {
+  return ms >= 100 ? ms.toFixed(0) : ms >= 10 ? ms.toFixed(1) : ms.toFixed(2)
+}
+
+export function grouped(number: number): string {
+  return Math.round(number).toLocaleString('en-US')
+}
+
+export function checksText({ checks, workload }: BenchResult): string {
+  if (workload.groups === 0) return 'Records were not read, so they were not checked.'
+  const { lost, duplicated, reordered, corrupt } = checks
+  return `Records: ${lost} lost, ${duplicated} twice, ${reordered} out of order, ${corrupt} damaged.`
+}

@@ -1,0 +1,196 @@
+/**
+ * What a load test does, as data: a file in YAML or JSON, or one of the named ones. Everything has a default, so that a
+ * workload says only what is special about it.
+ */
+import { parseDocument } from 'yaml'
+import { type CodecName, codecs } from '../protocol/compression.ts'
+import { HEADER_BYTES } from './payload.ts'
+
+/** Every record of this size, or evenly from one size to another. Bytes of the value. */
+export type Size = number | { readonly min: number; readonly max: number }
+
+export interface Step {
+  /** Records a second of all producers together; `max`: as many as the cluster takes. */
+  readonly rate: number | 'max'
+  readonly seconds: number
+}
+
+export interface Pause {
+  /** After the warm-up. */
+  readonly atSeconds: number
+  readonly seconds: number
+}
+
+export interface Workload {
+  readonly name: string
+  readonly description: string
+  readonly topics: number
+  /** Of each topic. */
+  readonly partitions: number
+  readonly replicationFactor: number
+  readonly topicConfigs: Readonly<Record<string, string>>
+  readonly recordBytes: Size
+  /** The part of a value that repeats itself, 0 to 1: about what a codec can take away. */
+  readonly compressibility: number
+  /** How many keys there are; 0: records without a key. */
+  readonly keys: number
+  /** uniform: all alike; zipf: the first key a hundred times as often as the hundredth. */
+  readonly keyDistribution: 'uniform' | 'zipf'
+  readonly compression: CodecName
+  readonly acks: 'all' | 1 | 0
+  readonly idempotent: boolean
+  readonly lingerMs: number
+  readonly batchBytes: number
+  readonly producers: number
+  /** Groups that each read everything; 0: nothing is read, and records are not checked. */
+  readonly groups: number
+  readonly consumersPerGroup: number
+  readonly warmupSeconds: number
+  readonly steps: readonly Step[]
+  /** When consumers stop reading, to build a backlog. */
+  readonly pauses: readonly Pause[]
+  /** Records on their way in each producer process; beyond it the schedule falls behind, which latencies show. */
+  readonly maxOutstanding: number
+}
+
+export const DEFAULTS: Workload = {
+  name: 'unnamed',
+  description: '',
+  topics: 1,
+  partitions: 6,
+  replicationFactor: 1,
+  topicConfigs: {},
+  recordBytes: 100,
+  compressibility: 0.5,
+  keys: 0,
+  keyDistribution: 'uniform',
+  compression: 'none',
+  acks: 'all',
+  idempotent: false,
+  lingerMs: 1,
+  batchBytes: 16_384,
+  producers: 1,
+  groups: 1,
+  consumersPerGroup: 1,
+  warmupSeconds: 5,
+  steps: [{ rate: 10_000, seconds: 30 }],
+  pauses: [],
+  maxOutstanding: 100_000,
+}
+
+/** A workload that makes no sense; the message lists all that is wrong with it. */
+export class WorkloadError extends Error {
+  override readonly name = 'UsageError'
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** Lowest and highest value of each whole number. */
+const NUMBERS = {
+  topics: [1, 10_000],
+  partitions: [1, 100_000],
+  replicationFactor: [1, 100],
+  keys: [0, 100_000_000],
+  lingerMs: [0, 60_000],
+  batchBytes: [128, 1_073_741_824],
+  producers: [1, 1_000],
+  groups: [0, 100],
+  consumersPerGroup: [1, 1_000],
+  warmupSeconds: [0, 86_400],
+  maxOutstanding: [1, 10_000_000],
+} as const satisfies { readonly [Name in keyof Workload]?: readonly [number, number] }
+
+const CHOICES: { readonly [Name in keyof Workload]?: readonly unknown[] } = {
+  keyDistribution: ['uniform', 'zipf'],
+  compression: Object.keys(codecs),
+  acks: ['all', 1, 0],
+  idempotent: [true, false],
+}
+
+const RECORD_BYTES_MAX = 64 * 1024 * 1024
+
+/** Reads YAML, of which JSON is a part. @throws WorkloadError */
+export function parseWorkload(text: string, where: string): Workload {
+  const document = parseDocument(text)
+  const [error] = document.errors
+  if (error !== undefined) throw new WorkloadError(`${where}: ${error.message.split('\n')[0]}`)
+  return workloadOf(document.toJS() as unknown, where)
+}
+
+/** Fills in defaults. @throws WorkloadError */
+export function workloadOf(given: unknown, where: string): Workload {
+  if (!isFields(given)) throw new WorkloadError(`${where} is no workload: it has no fields.`)
+  const wrong: string[] = []
+  const unknown = Object.keys(given).filter(name => !Object.hasOwn(DEFAULTS, name))
+  if (unknown.length > 0) {
+    const known = Object.keys(DEFAULTS).join(', ')
+    wrong.push(`it has no ${unknown.join(', ')}; there are ${known}`)
+  }
+  const workload: Workload = { ...DEFAULTS, ...given }
+  for (const [name, [low, high]] of Object.entries(NUMBERS)) {
+    const value = (workload as unknown as Fields)[name]
+    if (!isWhole(value, low, high)) wrong.push(`${name} is no whole number from ${low} to ${high}`)
+  }
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    const value = (workload as unknown as Fields)[name]
+    if (!choices.includes(value)) wrong.push(`${name} is '${value}', not ${choices.join(', ')}`)
+  }
+  checkShapes(workload, wrong)
+  if (wrong.length > 0) throw new WorkloadError(`${where}: ${wrong.join('; ')}.`)
+  return workload
+}
+
+function checkShapes(workload: Workload, wrong: string[]): void {
+  const { recordBytes, compressibility, steps, pauses, topicConfigs } = workload
+  const [min, max] = isFields(recordBytes)
+    ? [recordBytes.min, recordBytes.max]
+    : [recordBytes, recordBytes]
+  const sizes = [min, max].every(size => isWhole(size, HEADER_BYTES, RECORD_BYTES_MAX))
+  if (!sizes || (min as number) > (max as number)) {
+    wrong.push(
+      `recordBytes is no size or { min, max } from ${HEADER_BYTES} (what the checks need) to ${RECORD_BYTES_MAX}`,
+    )
+  }
+  if (typeof compressibility !== 'number' || !(compressibility >= 0 && compressibility <= 1)) {
+    wrong.push('compressibility is no number from 0 to 1')
+  }
+  if (!Array.isArray(steps) || steps.length === 0 || !steps.every(isStep)) {
+    wrong.push("steps is no list of { rate, seconds }, a rate being a number or 'max'")
+  }
+  if (!Array.isArray(pauses) || !pauses.every(isPause)) {
+    wrong.push('pauses is no list of { atSeconds, seconds }')
+  }
+  const isText = isFields(topicConfigs) && Object.values(topicConfigs).every(isScalar)
+  if (!isText) wrong.push('topicConfigs is no list of settings')
+  if (workload.acks === 0 && workload.idempotent) wrong.push('idempotent needs acks')
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isScalar(value: unknown): boolean {
+  return ['string', 'number', 'boolean'].includes(typeof value)
+}
+
+function isWhole(value: unknown, low: number, high: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high
+}
+
+function isPositive(value: unknown): boolean {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0
+}
+
+function isStep(step: unknown): boolean {
+  if (!isFields(step)) return false
+  return (step['rate'] === 'max' || isPositive(step['rate'])) && isPositive(step['seconds'])
+}
+
+function isPause(pause: unknown): boolean {
+  return isFields(pause) && isPositive(pause['atSeconds']) && isPositive(pause['seconds'])
+}
+
+/** The mean size of a value, in bytes. */
+export function meanBytes({ recordBytes }: Workload): number {
+  return typeof recordBytes === 'number' ? recordBytes : (recordBytes.min + recordBytes.max) / 2
+}

@@ -1,0 +1,121 @@
+/** Whole runs against a broker in this process: what was sent is what is counted, and one wrong record is found. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runWorkload } from '../../bench/run.ts'
+import { workloadOf } from '../../bench/workload.ts'
+import { startBroker } from '../../broker/embedded.ts'
+import { type Fault, TamperingProxy } from './tampering-proxy.ts'
+
+const usage = async () => null
+
+test('every record that is due is sent, acknowledged and read, by each group', async () => {
+  const broker = await startBroker()
+  try {
+    const workload = workloadOf(
+      {
+        topics: 2,
+        partitions: 3,
+        recordBytes: { min: 22, max: 500 },
+        keys: 10,
+        compression: 'gzip',
+        idempotent: true,
+        producers: 2,
+        groups: 2,
+        consumersPerGroup: 2,
+        warmupSeconds: 0,
+        steps: [
+          { rate: 400, seconds: 0.5 },
+          { rate: 200, seconds: 0.5 },
+        ],
+      },
+      'test',
+    )
+    const { bootstrap } = broker
+    const result = await runWorkload({ bootstrap, label: 'it', workload, workers: 2, usage })
+    assert.deepEqual(result.checks, { lost: 0, duplicated: 0, reordered: 0, corrupt: 0 })
+    assert.deepEqual([result.isPartial, result.errors, result.processes], [false, [], 4])
+    const counts = result.phases.map(({ sent, produce, endToEnd }) => [
+      sent,
+      produce?.count,
+      endToEnd?.count,
+    ])
+    assert.deepEqual(counts, [
+      [200, 200, 400],
+      [100, 100, 200],
+    ])
+  } finally {
+    await broker.stop()
+  }
+})
+
+async function withFault(fault: Fault) {
+  const proxy = await TamperingProxy.start(fault, 5)
+  const config = { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy.port}` }
+  const broker = await startBroker({ config })
+  proxy.targetPort = broker.port
+  try {
+    const workload = workloadOf(
+      {
+        partitions: 1,
+        lingerMs: 20,
+        acks: 1,
+        warmupSeconds: 0,
+        steps: [{ rate: 1_000, seconds: 0.5 }],
+      },
+      'test',
+    )
+    const bootstrap = `127.0.0.1:${proxy.port}`
+    // A record that never comes is waited for; the clock of that wait is not what is tested here.
+    const { checks } = await runWorkload({
+      bootstrap,
+      label: fault,
+      workload,
+      workers: 1,
+      usage,
+      drainMs: 1_500,
+    })
+    assert.equal(proxy.hasTampered, true)
+    return checks
+  } finally {
+    proxy.close()
+    await broker.stop()
+  }
+}
+
+const none = { lost: 0, duplicated: 0, reordered: 0, corrupt: 0 }
+
+for (const [fault, expected] of [
+  ['drop', { ...none, lost: 1 }],
+  ['double', { ...none, duplicated: 1 }],
+  ['reorder', { ...none, reordered: 1 }],
+  // What cannot be read is not known to have come.
+  ['damage', { ...none, lost: 1, corrupt: 1 }],
+] as const) {
+  test(`one record that a proxy tampers with is counted: ${fault}`, async () => {
+    assert.deepEqual(await withFault(fault), expected)
+  })
+}
+
+test('what is interrupted is a partial result of what was sent until then', async () => {
+  const broker = await startBroker()
+  try {
+    const workload = workloadOf({ warmupSeconds: 0, steps: [{ rate: 200, seconds: 600 }] }, 'test')
+    const controller = new AbortController()
+    const result = await runWorkload({
+      bootstrap: broker.bootstrap,
+      label: 'it',
+      workload,
+      workers: 1,
+      usage,
+      interrupted: controller.signal,
+      live: () => controller.abort(),
+    })
+    assert.equal(result.isPartial, true)
+    assert.deepEqual(result.checks, none)
+    const [{ sent, produce, seconds } = assert.fail()] = result.phases
+    assert(sent > 0 && seconds < 600)
+    assert.equal(produce?.count, sent)
+  } finally {
+    await broker.stop()
+  }
+})

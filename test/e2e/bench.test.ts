@@ -1,0 +1,158 @@
+/**
+ * `ottla bench` against brokers in processes of their own: a stall is seen by all records that it kept waiting, the named
+ * workloads run against Ottla and Kafka, Ctrl-C leaves a report, and a browser shows what the report should.
+ */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { workloadNames } from '../../bench/named-workloads.ts'
+import type { BenchResult } from '../../bench/result.ts'
+import { runWorkload } from '../../bench/run.ts'
+import { workloadOf } from '../../bench/workload.ts'
+import {
+  adopt,
+  missing,
+  OTTLA,
+  run,
+  startKafka,
+  startOttla,
+  temporaryDirectory,
+} from './harness.ts'
+
+const BROKERS = [
+  ['ottla', startOttla, false],
+  ['kafka', startKafka, missing('kafka')],
+] as const
+
+const STALL_MS = 2_000
+
+for (const [name, start, skip] of BROKERS) {
+  describe(name, { skip }, () => {
+    test('a broker that stands still for two seconds keeps waiting all that was due then', async () => {
+      const broker = await start()
+      try {
+        const rate = 500
+        const steps = [{ rate, seconds: 8 }]
+        const workload = workloadOf({ partitions: 1, warmupSeconds: 2, steps }, 'stall')
+        let hasStopped = false
+        const result = await runWorkload({
+          bootstrap: broker.bootstrap,
+          label: name,
+          workload,
+          workers: 1,
+          usage: async () => null,
+          live({ second }) {
+            if (second < 5 || hasStopped) return
+            hasStopped = true
+            process.kill(broker.pid, 'SIGSTOP')
+            setTimeout(() => process.kill(broker.pid, 'SIGCONT'), STALL_MS)
+          },
+        })
+        assert.equal(hasStopped, true)
+        const [phase] = result.phases
+        assert.equal(phase?.sent, rate * 8)
+        const { produce, endToEnd } = phase
+        for (const latency of [produce!, endToEnd!]) {
+          assert(latency.maxMs >= STALL_MS * 0.95, `at most ${latency.maxMs} ms`)
+          // Of 4,000 records 1,000 were due in the stall: the tenth part of all waited for 1.2 seconds or more.
+          assert(latency.p90Ms >= STALL_MS * 0.5, `p90 is ${latency.p90Ms} ms`)
+        }
+        const stalled = result.seconds.filter(({ produce }) => (produce?.maxMs ?? 0) >= 900)
+        assert(stalled.length >= 2, 'it shows in the seconds in which they were due')
+        assert.deepEqual(result.checks, { lost: 0, duplicated: 0, reordered: 0, corrupt: 0 })
+      } finally {
+        await broker.stop()
+      }
+    })
+
+    test('every named workload runs, and every record arrives once and in order', async () => {
+      const broker = await start()
+      try {
+        for (const workload of workloadNames) {
+          const options = ['--seconds', '2', '--warmup', '1', '--json']
+          const args = ['bench', workload, '--bootstrap', broker.bootstrap, ...options]
+          const { code, stdout, stderr } = await run(process.execPath, [OTTLA, ...args])
+          assert.equal(code, 0, `${workload}: ${stderr}`)
+          const result = JSON.parse(stdout.toString()) as BenchResult
+          for (const { ackedPerSecond, endToEnd, brokerCpuPerMillion } of result.phases) {
+            assert(ackedPerSecond > 0 && endToEnd !== null, workload)
+            assert(brokerCpuPerMillion !== null && brokerCpuPerMillion > 0, workload)
+          }
+        }
+      } finally {
+        await broker.stop()
+      }
+    })
+  })
+}
+
+test('Ctrl-C ends a run with a report of what was run', async () => {
+  const broker = await startOttla()
+  try {
+    const report = join(temporaryDirectory('bench'), 'partial.html')
+    const options = ['--seconds', '600', '--warmup', '1', '--json', '--report', report]
+    const args = [OTTLA, 'bench', 'steady', '--bootstrap', broker.bootstrap, ...options]
+    const child = adopt(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }))
+    const chunks: Buffer[] = []
+    child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk))
+    // Once the broker has taken records, it is under way.
+    const topic = /^bench-steady-/
+    for (let isRunning = false; !isRunning; ) {
+      const list = [OTTLA, 'topic', 'describe', '--json', '--bootstrap', broker.bootstrap]
+      const { stdout } = await run(process.execPath, list)
+      const topics = JSON.parse(stdout.toString()) as {
+        name: string
+        partitions: { latest: number }[]
+      }[]
+      isRunning = topics.some(
+        ({ name, partitions }) =>
+          topic.test(name) && partitions.some(({ latest }) => latest > 20_000),
+      )
+    }
+    child.kill('SIGINT')
+    const [code] = await once(child, 'close')
+    assert.equal(code, 0)
+    const result = JSON.parse(Buffer.concat(chunks).toString()) as BenchResult
+    assert.equal(result.isPartial, true)
+    assert(result.phases[0]!.sent > 0 && result.phases[0]!.seconds < 600)
+    assert.match(readFileSync(report, 'utf8'), /Interrupted: this is of the part that was run\./)
+  } finally {
+    await broker.stop()
+  }
+})
+
+const CHROMIUM = process.env['CHROMIUM'] ?? 'chromium'
+const hasBrowser = (await run(CHROMIUM, ['--version']).catch(() => ({ code: 1 }))).code === 0
+
+test('a browser shows the report', { skip: hasBrowser ? false : 'no chromium' }, async () => {
+  const broker = await startOttla()
+  try {
+    const directory = temporaryDirectory('bench')
+    const [report, picture] = [join(directory, 'report.html'), join(directory, 'report.png')]
+    const options = ['--seconds', '5', '--warmup', '1', '--report', report]
+    const args = ['bench', 'steady', '--bootstrap', broker.bootstrap, ...options]
+    const { code, stderr } = await run(process.execPath, [OTTLA, ...args])
+    assert.equal(code, 0, stderr)
+    const browser = [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      `--user-data-dir=${directory}/profile`,
+    ]
+    const page = pathToFileURL(report).href
+    const dom = await run(CHROMIUM, [...browser, '--dump-dom', page])
+    assert.equal(dom.stdout.toString().match(/<svg /g)?.length, 7)
+    const shot = ['--window-size=1400,1900', `--screenshot=${picture}`]
+    assert.equal((await run(CHROMIUM, [...browser, ...shot, page])).code, 0)
+    // A PNG of the asked size; an empty page would compress to a few kilobytes.
+    const png = readFileSync(picture)
+    assert.deepEqual([png.readUInt32BE(16), png.readUInt32BE(20)], [1400, 1900])
+    assert(png.length > 50_000, `${png.length} bytes`)
+  } finally {
+    await broker.stop()
+  }
+})
