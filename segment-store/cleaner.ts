@@ -69,7 +69,7 @@ export async function dirtinessOf(log: LogParts, nowMs: number): Promise<Dirtine
   const isLagBounded = config.maxCompactionLagMs < INT64_MAX
   for (const segment of [...segmentList]) {
     if (segment.endOffset <= firstDirtyOffset) cleanBytes += segment.size
-    else if (segment.baseOffset < bound) {
+    else if (segment.endOffset <= bound) {
       cleanableBytes += segment.size
       if (!isLagBounded) continue
       if (segment.firstTimestamp < 0) await segment.use(() => segment.loadFirstTimestamp())
@@ -128,14 +128,19 @@ export async function cleanLog(
   const dirtiness = await dirtinessOf(log, nowMs)
   if (dirtiness === null || dirtiness.cleanableBytes === 0) return null
   const sources = log.segmentList.filter(
-    segment => segment !== log.active && segment.baseOffset < dirtiness.bound,
+    segment => segment !== log.active && segment.endOffset <= dirtiness.bound,
   )
   if (sources.some(segment => segment.isDirty || !segment.areIndexesSaved)) return null
+  // A new segment may end before the next one begins. Behind the recovery point that would be taken for damage.
+  if (log.recoveryPoint < dirtiness.bound) return null
+  await log.cleanedMoved()
   const job = jobFor(log, sources, dirtiness, nowMs, options)
   let isStale = false
+  const swapped = new Set<number>()
   const finished = async (group: CleanedGroup) => {
     if (!isStale) isStale = !(await log.exclusively(() => swapIn(log, group)))
     if (isStale) throw new LogChangedError(log.name)
+    for (const base of group.sources) swapped.add(base)
   }
   const pace = options.pace ?? (() => {})
   const engine = options.engine ?? clean
@@ -147,7 +152,8 @@ export async function cleanLog(
     return result
   } catch (error) {
     // Its segments were deleted or cut off: the next pass begins with what is there then.
-    if (isStale) return null
+    const areGone = sources.some(segment => segment.isGone && !swapped.has(segment.baseOffset))
+    if (isStale || areGone) return null
     throw error
   }
 }

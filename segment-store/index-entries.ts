@@ -54,17 +54,26 @@ export class IndexEntries {
     return this.savedCount === this.count && this.isTrimmed
   }
 
-  /** Makes the file equal to these entries, and durable if asked. Nothing is written where nothing changed. */
-  async save(disk: Disk, path: string, durable: boolean): Promise<void> {
+  /**
+   * Makes the file equal to these entries, on the medium. Nothing is written where nothing changed. In place, a crash on
+   * the way may leave a part of it: that is for segments that recovery would read again. Otherwise the file is replaced.
+   */
+  async save(disk: Disk, path: string, inPlace: boolean): Promise<void> {
     const { count, savedCount, entryBytes } = this
     if (this.isSaved) return
+    if (!inPlace) {
+      await disk.replaceFile(path, this.bytes.subarray(0, count * entryBytes))
+      this.savedCount = count
+      this.isTrimmed = true
+      return
+    }
     const file = await disk.open(path, { create: true })
     try {
       const start = Math.max(0, savedCount) * entryBytes
       if (file.size !== start) await file.truncate(start)
       const rest = this.bytes.subarray(start, count * entryBytes)
       if (rest.length > 0) await file.append([rest])
-      if (durable) await file.sync()
+      await file.sync()
       this.savedCount = count
       this.isTrimmed = true
     } finally {

@@ -24,7 +24,10 @@ export interface LogCallbacks {
   startMoved?(): Promise<void>
   /** The disk was full: nothing above `writtenOffset` that was appended so far will ever be written. The log goes on. */
   dropped?(writtenOffset: number): void
-  /** Compaction has come to `cleanedOffset`. Resolves when that is noted. */
+  /**
+   * Compaction has come to `cleanedOffset`, or is about to replace segments. Resolves when that is noted, and the recovery
+   * point, below which alone a log may have holes.
+   */
   cleanedMoved?(): Promise<void>
   /** The log has failed; called once. */
   failed(error: Error): void

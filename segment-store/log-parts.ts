@@ -39,8 +39,10 @@ export interface LogParts {
   roll(nowMs: number): void
   /** Resolves when the log's start and its recovery point are on the medium. */
   startMoved(): Promise<void>
-  /** Resolves when `cleanedOffset` is noted. */
+  /** Resolves when `cleanedOffset` and the recovery point are noted. */
   cleanedMoved(): Promise<void>
+  /** Below it everything is on the medium, and described there. */
+  readonly recoveryPoint: number
   sync(): Promise<void>
   /** Runs what adds, drops or replaces sealed segments, one after the other. */
   exclusively<T>(task: () => Promise<T>): Promise<T>

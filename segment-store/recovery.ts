@@ -63,6 +63,8 @@ class Opening {
   private readonly producers: ProducerStates
   private epochs = new LeaderEpochs()
   private areEpochsDirty = false
+  /** Of the segments that were checked so far one misses offsets between two batches. */
+  private hasGaps = false
   private snapshots: ProducerSnapshots
 
   constructor(options: LogOptions) {
@@ -261,8 +263,11 @@ class Opening {
     await segment.openForRecovery()
     segment.txnIndex.truncateTo(segment.baseOffset)
     const options = { checkCrc: true, firstOffset: segment.baseOffset, readAhead: true }
+    let due = segment.baseOffset
     const visit = (buffer: Buffer, at: number, position: number) => {
       progress(position)
+      if (batches.baseOffset(buffer, at) > due) this.hasGaps = true
+      due = batches.lastOffset(buffer, at) + 1
       segment.noteBatch(buffer, at, position)
       const epoch = batches.leaderEpoch(buffer, at)
       if (epoch > this.epochs.latest && this.epochs.assign(epoch, batches.baseOffset(buffer, at))) {
@@ -292,13 +297,14 @@ class Opening {
 
   /**
    * A power cut may take the unsynced end of a segment, exactly at a batch, and leave what was written behind it in the
-   * next. Only compaction leaves such holes on purpose.
+   * next. Only compaction leaves such holes on purpose, and only below the recovery point as it was noted before
+   * (cleaner.ts). Where that is lost, a log that misses offsets already has been compacted.
    */
   private holeBefore(next: Segment | undefined, endOffset: number): string | null {
     if (next === undefined || next.baseOffset <= endOffset) return null
-    const { config, cleanedOffset = 0, logStartOffset } = this.options
-    if (config.cleanupPolicy.compact) return null
-    if (next.baseOffset <= Math.max(cleanedOffset, logStartOffset)) return null
+    const { recoveryPoint, cleanedOffset = 0, logStartOffset } = this.options
+    if (next.baseOffset <= Math.max(recoveryPoint, cleanedOffset, logStartOffset)) return null
+    if (recoveryPoint === 0 && this.hasGaps) return null
     return `offsets ${endOffset} to ${next.baseOffset - 1} are missing`
   }
 

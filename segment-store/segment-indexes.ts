@@ -148,15 +148,15 @@ export class SegmentIndexes {
     return this.offsets.entries.isSaved && this.times!.entries.isSaved
   }
 
-  /** Makes the files equal to what is in memory. */
-  async save(disk: Disk, durable: boolean): Promise<void> {
+  /** Makes the files equal to what is in memory; not in place where no recovery would see a torn one. */
+  async save(disk: Disk, inPlace: boolean): Promise<void> {
     if (this.areFilesBad) {
       for (const suffix of ['.index', '.timeindex']) await disk.remove(this.path + suffix)
       this.areFilesBad = false
     }
     if (this.offsets === null || this.times === null || this.isPartial) return
-    await this.offsets.entries.save(disk, `${this.path}.index`, durable)
-    await this.times.entries.save(disk, `${this.path}.timeindex`, durable)
+    await this.offsets.entries.save(disk, `${this.path}.index`, inPlace)
+    await this.times.entries.save(disk, `${this.path}.timeindex`, inPlace)
   }
 
   /** They are read again, or made again from the batches, when somebody needs them. */

@@ -5,8 +5,7 @@
  *   file:   ┌ batch ┬ batch ┬ … ┬ batch ┐┌ batches staged in this turn ┐
  *           0                 writtenSize                            size
  *
- * Only the newest segment of a log is written. The others are *sealed*: their file is opened and their indexes read when
- * somebody asks for them, and dropped again by `unload`.
+ * Only the newest segment of a log is written. The others are *sealed*: opened when somebody asks, dropped by `unload`.
  *
  * Invariants: the file's name is the base offset; `writtenSize <= size`; the indexes never point past `size`.
  */
@@ -149,6 +148,7 @@ export class Segment {
   get isGone(): boolean {
     return this.isClosing
   }
+
   updateConfig(config: SegmentConfig): void {
     this.config = config
   }
@@ -214,11 +214,13 @@ export class Segment {
 
   private async written(runs: StagedRuns, outcome: Promise<number>): Promise<number> {
     try {
-      return await outcome
+      const count = await outcome
+      // A sync that ran meanwhile may not have seen these bytes.
+      this.isDirty = true
+      return count
     } catch (error) {
       return await this.cutBack(error)
     } finally {
-      this.isDirty = true // a sync that began meanwhile may not have met these bytes
       runs.clear()
       this.idleRuns = runs
     }
@@ -273,9 +275,9 @@ export class Segment {
     return this.txnIndex.isSaved && this.indexes.areSaved
   }
 
-  /** Makes the index files equal to what is in memory. */
-  async saveIndexes(durable: boolean): Promise<void> {
-    await this.indexes.save(this.disk, durable)
+  /** Makes the index files equal to what is in memory; not in place where no recovery would see a torn one. */
+  async saveIndexes(inPlace: boolean): Promise<void> {
+    await this.indexes.save(this.disk, inPlace)
     await this.txnIndex.save(this.disk, `${this.path}.txnindex`)
   }
 

@@ -71,6 +71,7 @@ export async function truncate(log: LogParts, offset: number): Promise<void> {
   const { segmentList } = log
   if (offset <= segmentList[0]!.baseOffset) return truncateFully(log, offset)
   log.storeLog?.info('log truncated', { log: log.name, from: log.logEndOffset, to: offset })
+  await forgetAbove(log, offset)
   const keep = segmentIndexFor(segmentList, offset)
   await removeNewestFirst(log, segmentList.splice(keep + 1))
   const active = segmentList[keep]!
@@ -112,6 +113,7 @@ export async function rollBack(log: LogParts): Promise<void> {
 export async function truncateFully(log: LogParts, offset: number): Promise<void> {
   await log.settle()
   log.storeLog?.info('log truncated fully', { log: log.name, from: log.logEndOffset, to: offset })
+  await forgetAbove(log, offset)
   await removeNewestFirst(log, log.segmentList.splice(0))
   log.active = Segment.create(log.place, log.config, offset, 0)
   log.segmentList.push(log.active)
@@ -123,6 +125,16 @@ export async function truncateFully(log: LogParts, offset: number): Promise<void
   endAt(log, offset)
   log.producers.clear()
   await log.snapshots.removeAll()
+  await log.startMoved()
+}
+
+/**
+ * The recovery point goes back before anything is cut: after a crash on the way, what is appended in the place of the old
+ * batches would lie below it, and nobody would look whether it is whole.
+ */
+async function forgetAbove(log: LogParts, offset: number): Promise<void> {
+  log.writer.durableOffset = Math.min(log.writer.durableOffset, offset)
+  log.cleanedOffset = Math.min(log.cleanedOffset, offset)
   await log.startMoved()
 }
 

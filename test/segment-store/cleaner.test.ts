@@ -370,3 +370,37 @@ test('aborted data goes at once; its marker waits for the delete horizon, then g
   const offsets = (await pass(NOW + 2 + 2 * DAY)).map(([offset]) => offset)
   assert.deepEqual(offsets, [0, 3, 4, 5], 'the marker is gone')
 })
+
+test('a record that is too young is not compacted because an older part of its segment is clean', async () => {
+  const disk = new MemoryDisk()
+  const settings = config({ ...compacted, minCompactionLagMs: 1000 })
+  const first = await openLog(disk, DIRECTORY, { config: settings })
+  await write(first, [record('a', '1')])
+  await write(first, [record('b', '1')])
+  await first.log.close()
+  // An earlier pass came up to 1; then a power cut took the name of the segment that began there.
+  const opened = await openLog(disk, DIRECTORY, { config: settings, cleanedOffset: 1 })
+  await write(opened, [record('a', '2', NOW)])
+  opened.log.roll(NOW)
+  assert.equal(await opened.log.compact(NOW + 999), null)
+  assert.equal(opened.log.cleanedOffset, 1)
+  assert.equal((await recordsOf(opened.log)).length, 3)
+  assert.equal((await opened.log.compact(NOW + 1000))?.endOffset, 3)
+  assert.deepEqual((await recordsOf(opened.log)).map(line), ['1 b 1', '2 a 2'])
+})
+
+test('a pass whose segments retention takes away ends, and the next one goes on', async () => {
+  const opened = await openLog(new MemoryDisk(), DIRECTORY, { config: config(compacted) })
+  const { log } = opened
+  for (let i = 0; i < 40; i++) await write(opened, [record(`k${i % 7}`, `${i}`.padEnd(60, '.'))])
+  let reads = 0
+  const pace = async () => {
+    // The map is full; the segments are about to be read again.
+    if (++reads === log.segments.length - 1) await log.advanceLogStartTo(15)
+  }
+  assert.equal(await log.compact(NOW, { pace }), null)
+  assert.equal(log.failure, null)
+  assert.ok(log.logStartOffset === 15 && reads > 1)
+  const result = await log.compact(NOW)
+  assert.ok(result !== null && result.recordsKept <= result.recordsRead)
+})

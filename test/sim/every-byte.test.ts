@@ -8,9 +8,10 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import { BufferPool } from '../../protocol/buffer-pool.ts'
+import { encodeBatch } from '../../protocol/records.ts'
 import type { Log } from '../../segment-store/log.ts'
 import { LogDirectory } from '../../segment-store/log-directory.ts'
-import { append, batch, config, ManualTurn, NOW } from '../segment-store/store-harness.ts'
+import { append, config, ManualTurn, NOW } from '../segment-store/store-harness.ts'
 import { chooseSeed, seededRandom, tier } from '../tiers.ts'
 import { SimulatedDisk } from './disk.ts'
 import { LogModel } from './log-model.ts'
@@ -90,8 +91,10 @@ class Recording {
       for (let count = 1; count <= 3; count++) {
         const producer = { producerId: 7, producerEpoch: 0, baseSequence: this.sequence }
         const timestamp = NOW + this.model.end
-        const bytes = batch(count, { timestamp, valueBytes: 10 + ((i * 31) % 90), ...producer })
-        this.model.append(bytes, leaderEpoch, timestamp)
+        const value = Buffer.alloc(10 + ((i * 31) % 90), 'v')
+        const records = Array.from({ length: count }, () => ({ timestamp, key: null, value }))
+        const bytes = encodeBatch(records, 'none', producer) as Buffer
+        this.model.append(bytes, leaderEpoch, records)
         ready.push(bytes)
         this.sequence += count
       }

@@ -1,7 +1,8 @@
 /**
  * One seeded life of a data directory: the real `LogDirectory`, logs and recovery on a simulated disk, held against
- * `LogModel`. Appends, reads, syncs, rolls, deletes, truncates, stops, is killed, loses power at any operation and any
- * byte, and opens again, in random order.
+ * `LogModel`. Appends, reads, syncs, rolls, compacts, deletes, truncates, stops, is killed, loses power at any operation
+ * and any byte, and opens again, in random order. The records of one of its logs have keys: that one is compacted in most
+ * lives, while other steps go on.
  *
  * What is done is written to `trace`, one line each; a seed always does the same.
  */
@@ -9,39 +10,24 @@ import assert from 'node:assert/strict'
 import { BufferPool } from '../../protocol/buffer-pool.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import * as batches from '../../protocol/record-batch.ts'
-import type { LogConfig } from '../../segment-store/config.ts'
-import type { Log } from '../../segment-store/log.ts'
 import { LogDirectory } from '../../segment-store/log-directory.ts'
 import { append, batch, bytesOf, config, ManualTurn, NOW } from '../segment-store/store-harness.ts'
 import { seededRandom } from '../tiers.ts'
+import { CleaningPass } from './cleaning-pass.ts'
+import { Survivors } from './compaction-model.ts'
 import { CrashError, SimulatedDisk } from './disk.ts'
-import { LogModel, type ModelBatch } from './log-model.ts'
+import { batchesOf, LogModel } from './log-model.ts'
 import { CRASH_MODES, Medium } from './medium.ts'
+import { KEYED, newBatch, Partition } from './partition.ts'
 
 const STEPS = 40
 const PARTITIONS = 2
+const POLICIES = [
+  { compact: true, delete: false },
+  { compact: true, delete: true },
+  { compact: false, delete: true },
+]
 const ROOT = '/data'
-
-/** One partition as the run knows it. */
-class Partition {
-  readonly number: number
-  topicId: string
-  model = new LogModel()
-  /** Of the log that a deletion under way may leave or not. */
-  deleted: { readonly topicId: string; readonly model: LogModel } | null = null
-  log!: Log
-  leaderEpoch = 0
-  failures: Error[] = []
-
-  constructor(number: number, topicId: string) {
-    this.number = number
-    this.topicId = topicId
-  }
-
-  toString(): string {
-    return `orders-${this.number}`
-  }
-}
 
 export class StoreRun {
   readonly trace: string[] = []
@@ -50,26 +36,34 @@ export class StoreRun {
   private directory!: LogDirectory
   private readonly turn = new ManualTurn()
   private readonly partitions: Partition[] = []
-  private readonly settings: LogConfig
+  /** Under way: one at a time, as in a broker. */
+  private pass: CleaningPass | null = null
   private nowMs = NOW
   private ids = 0
 
   constructor(seed: number) {
     this.random = seededRandom(seed)
-    this.settings = config({
+    const settings = config({
       segmentBytes: 1000 + this.below(3000),
       indexIntervalBytes: 100 + this.below(400),
       segmentIndexBytes: 120 + this.below(200),
       retentionBytes: this.below(3) === 0 ? -1 : this.below(6000),
       retentionMs: this.below(3) === 0 ? -1 : this.below(10_000),
       fileDeleteDelayMs: this.below(2) * 1000,
+      minCleanableDirtyRatio: this.below(3) === 0 ? 0.3 : 0,
+      deleteRetentionMs: this.below(3) * 1500,
+      minCompactionLagMs: this.below(3) === 0 ? 1000 : 0,
+      ...(this.below(4) === 0 ? { maxCompactionLagMs: 3000 } : {}),
     })
     this.disk = new SimulatedDisk(new Medium(), {
       random: this.random,
       nowMs: () => this.nowMs,
       slowShare: this.random() < 0.5 ? 0 : 0.3,
     })
-    for (let i = 0; i < PARTITIONS; i++) this.partitions.push(new Partition(i, this.newId()))
+    for (let i = 0; i < PARTITIONS; i++) {
+      this.partitions.push(new Partition(i, this.newId(), settings))
+    }
+    this.changePolicy(this.partitions[KEYED]!)
   }
 
   private below(limit: number): number {
@@ -99,6 +93,7 @@ export class StoreRun {
     for (let step = 0; step < STEPS; step++) {
       if (this.below(6) === 0) await this.crashDuringSteps()
       else await this.step()
+      this.pass?.goOn()
       for (const { log, model } of this.partitions) {
         assert.equal(log.logEndOffset, model.end)
         assert.equal(log.logStartOffset, model.start)
@@ -117,10 +112,12 @@ export class StoreRun {
     const partition = this.pick()
     const dice = this.below(100)
     this.nowMs += this.below(1000)
-    if (dice < 45) this.appendSome(partition)
-    else if (dice < 55) await this.readSome(partition)
-    else if (dice < 60) await this.findTime(partition)
-    else if (dice < 70) await this.sync(partition)
+    if (dice < 40) this.appendSome(partition)
+    else if (dice < 48) await this.readSome(partition)
+    else if (dice < 52) await this.findTime(partition)
+    else if (dice < 60) await this.sync(partition)
+    else if (dice < 70) await this.compact(this.partitions[KEYED]!)
+    else if (dice < 71) this.changePolicy(this.partitions[KEYED]!)
     else if (dice < 74) await this.deleteRecords(partition)
     else if (dice < 77) await this.retain(partition)
     else if (dice < 82) await this.truncate(partition)
@@ -137,16 +134,11 @@ export class StoreRun {
   private appendSome(partition: Partition): void {
     const { log, model } = partition
     for (let left = 1 + this.below(5); left > 0; left--) {
-      const count = 1 + this.below(5)
       if (this.below(20) === 0) partition.leaderEpoch += 1
-      const timestamp = this.nowMs + this.below(50) - 10
-      const bytes = batch(count, {
-        timestamp,
-        valueBytes: this.below(120),
-        ...this.producer(model),
-      })
-      this.say(`append to ${partition}: ${count} records, ${bytes.length} bytes, at ${model.end}`)
-      model.append(bytes, partition.leaderEpoch, timestamp)
+      const { records, bytes } = newBatch(partition, this.nowMs, this.random)
+      const what = records.map(({ key, value }) => `${key ?? ''}${value === null ? '†' : ''}`)
+      this.say(`append to ${partition} at ${model.end}: ${what}, ${bytes.length} bytes`)
+      model.append(bytes, partition.leaderEpoch, records)
       const info = append(log, bytes, partition.leaderEpoch, this.nowMs)
       assert.equal(info.lastOffset, model.end - 1)
       if (batches.producerId(bytes, 0) < 0) continue
@@ -156,39 +148,31 @@ export class StoreRun {
     this.turn.end()
   }
 
-  /** Half of the batches come from one of two producers, who continue what the model knows of them. */
-  private producer(model: LogModel): object {
-    const producerId = 1 + this.below(4)
-    if (producerId > 2) return {}
-    const known = model.producers().get(producerId)
-    if (known === undefined) return { producerId, producerEpoch: 0, baseSequence: 0 }
-    if (this.below(10) === 0) {
-      return { producerId, producerEpoch: known.epoch + 1, baseSequence: 0 }
-    }
-    const baseSequence = known.lastSequence + 1
-    return { producerId, producerEpoch: known.epoch, baseSequence }
-  }
-
   private async readSome({ log, model }: Partition): Promise<void> {
     const offset = model.start + this.below(model.end - model.start + 1)
     const upTo = this.below(4) === 0 ? offset + this.below(20) : model.end
     const request = { offset, maxBytes: 1 + this.below(2000), upTo, minOneBatch: true }
     const { writtenOffset } = log
     const bytes = bytesOf(await log.read({ ...request, committed: false }))
-    const due = model.readable.filter(each => each.lastOffset >= offset && each.lastOffset < upTo)
-    const expected = Buffer.concat(due.map(each => each.bytes))
-    const words = JSON.stringify(request)
-    assert(bytes.equals(expected.subarray(0, bytes.length)), `${words}: other bytes`)
-    const [first] = due
-    if (first === undefined || first.lastOffset >= writtenOffset) return
-    assert(bytes.length >= first.bytes.length, `${words}: nothing read`)
+    const found = batchesOf(bytes)
+    const last = found.at(-1)
+    const end = last === undefined ? offset : batches.lastOffset(last, 0) + 1
+    const survivors = new Survivors(model)
+    await survivors.check(found, offset, end)
+    if (last !== undefined) return
+    const due = model.readable.find(
+      each => each.lastOffset >= offset && !each.records.every(one => survivors.mayBeGone(one)),
+    )
+    const isThere = due !== undefined && due.lastOffset < Math.min(upTo, writtenOffset)
+    assert(!isThere, `${JSON.stringify(request)}: nothing read`)
   }
 
   private async findTime({ log, model }: Partition): Promise<void> {
     await log.flushNow()
     const target = this.nowMs - this.below(3000)
     const found = await log.offsetForTimestamp(target)
-    assert.equal(found?.offset ?? null, model.offsetForTimestamp(target), `timestamp ${target}`)
+    model.checkFirstAt(target, found?.offset ?? null)
+    model.checkLatest(await log.maxTimestamp())
   }
 
   private async sync(partition: Partition): Promise<void> {
@@ -211,8 +195,7 @@ export class StoreRun {
 
   /** Retention: only whole segments go, and no more than the settings say. */
   private async retain(partition: Partition): Promise<void> {
-    const { log, model } = partition
-    const { settings } = this
+    const { log, model, settings } = partition
     await log.flushNow()
     const before = model.start
     this.say(`retention of ${partition} from ${before}`)
@@ -224,7 +207,11 @@ export class StoreRun {
     const gone = model.batches.filter(
       ({ lastOffset }) => lastOffset >= before && lastOffset < model.start,
     )
-    const newest = gone.reduce((most, each) => Math.max(most, newestTimestamp(each)), -1)
+    const survivors = new Survivors(model)
+    const newest = gone
+      .flatMap(({ records }) => records)
+      .filter(record => !survivors.mayBeGone(record))
+      .reduce((most, { timestamp }) => Math.max(most, timestamp), -1)
     const isOld = settings.retentionMs >= 0 && newest < this.nowMs - settings.retentionMs
     const kept = log.sizeBytes
     const isMuch = settings.retentionBytes >= 0 && kept >= settings.retentionBytes
@@ -237,6 +224,8 @@ export class StoreRun {
     const kept = model.batches[Math.floor(model.batches.length * share)]
     if (kept === undefined || kept.lastOffset < model.start) return
     const offset = kept.lastOffset + 1
+    // Nobody truncates below the high watermark, and nothing above it is compacted.
+    if (partition.isKeyed && offset < log.highWatermark) return
     this.say(`truncate ${partition} to ${offset} of ${model.end}`)
     model.willTruncateTo(offset)
     await log.truncateTo(offset)
@@ -246,6 +235,36 @@ export class StoreRun {
   private async checkpoint(): Promise<void> {
     this.say('checkpoint')
     await this.directory.checkpoint()
+    await this.directory.deletedFiles.sweep()
+  }
+
+  /** A pass of compaction, which is done at once or while the next steps go on. */
+  private async compact(partition: Partition): Promise<void> {
+    await this.endPass()
+    const { log, model } = partition
+    if (this.below(4) > 0) {
+      log.highWatermark = log.writtenOffset
+      model.highWatermark = log.writtenOffset
+    }
+    this.say(`compact ${partition} below ${log.highWatermark}`)
+    const isSmall = this.below(3) === 0
+    this.pass = new CleaningPass(log, model, this.nowMs, isSmall ? 8 : 1000)
+    if (this.below(2) === 0) await this.endPass()
+  }
+
+  private async endPass(): Promise<void> {
+    const { pass } = this
+    if (pass === null) return
+    this.pass = null
+    const outcome = await pass.end()
+    this.say(`  pass over ${pass.log.name}: ${outcome}`)
+  }
+
+  private changePolicy(partition: Partition): void {
+    const cleanupPolicy = POLICIES[this.below(POLICIES.length)]!
+    partition.settings = { ...partition.settings, cleanupPolicy }
+    this.say(`${partition} has the policy ${JSON.stringify(cleanupPolicy)}`)
+    partition.log?.updateConfig(partition.settings)
   }
 
   private async recreate(partition: Partition): Promise<void> {
@@ -302,15 +321,20 @@ export class StoreRun {
 
   private async openLog(partition: Partition): Promise<void> {
     partition.failures = []
-    const { number, topicId } = partition
-    partition.log = await this.directory.openLog('orders', number, topicId, this.settings, {
+    const { number, topicId, settings, isKeyed, model } = partition
+    partition.log = await this.directory.openLog('orders', number, topicId, settings, {
       written() {},
       failed: error => partition.failures.push(error),
     })
+    // One that is not compacted needs none.
+    if (!isKeyed) return
+    partition.log.highWatermark = Math.min(model.highWatermark, partition.log.logEndOffset)
   }
 
   private async restart(): Promise<void> {
     this.say('clean stop and start')
+    this.pass?.stop()
+    await this.endPass()
     const ends = this.partitions.map(({ model }) => model.end)
     await this.directory.close()
     for (const [i, { model }] of this.partitions.entries()) model.synced(ends[i]!)
@@ -334,24 +358,29 @@ export class StoreRun {
     }
   }
 
-  private async powerCut(): Promise<void> {
+  private async powerCut(isLast = true): Promise<void> {
     const mode = this.crashMode()
     this.say(`power cut, unsynced: ${mode}`)
-    await this.goOnWith(this.disk.reopened(mode))
+    const disk = this.disk.reopened(mode)
+    if (!isLast) disk.crashAfter(1 + this.below(100))
+    await this.goOnWith(disk)
   }
 
   private async goOnWith(disk: SimulatedDisk): Promise<void> {
     // What the dead process still has under way fails on its dead disk.
+    await this.endPass()
     for (const { log } of this.partitions) await log.abandon().catch(expectCrash)
     const { trace } = this.disk
     this.disk = disk
     disk.trace = trace
     await this.open()
+    if (disk.isCrashed) throw new CrashError('the machine has stopped')
     for (const { log, model } of this.partitions) model.settle(log)
+    disk.crashAfter(Number.POSITIVE_INFINITY)
     await this.checkAll()
   }
 
-  /** The power goes at any operation or byte of the next steps, or while the logs open again after that. */
+  /** The process or the power goes at any operation or byte of the next steps, or while the logs open again after that. */
   private async crashDuringSteps(): Promise<void> {
     const units = 1 + this.below(this.random() < 0.3 ? 30 : 3000)
     this.disk.crashAfter(units)
@@ -364,7 +393,9 @@ export class StoreRun {
     }
     for (;;) {
       try {
-        await this.powerCut()
+        // Sometimes the next crash comes while the logs are being opened.
+        if (this.below(5) > 0) await this.powerCut(this.below(3) > 0)
+        else await this.goOnWith(this.disk.reopened('process'))
         return
       } catch (error) {
         if (!this.disk.isCrashed) throw error
@@ -374,6 +405,7 @@ export class StoreRun {
 
   /** A failed sync is final: nothing of this log is written or synced after it. */
   private async failSync(partition: Partition): Promise<void> {
+    await this.endPass()
     const { log, model } = partition
     this.say(`a sync of ${partition} fails`)
     await log.settle()
@@ -412,10 +444,6 @@ export class StoreRun {
       }
     }
   }
-}
-
-function newestTimestamp({ timestamp, baseOffset, lastOffset }: ModelBatch): number {
-  return timestamp + lastOffset - baseOffset
 }
 
 function expectCrash(error: unknown): void {
