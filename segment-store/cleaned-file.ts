@@ -27,6 +27,7 @@ export class CleanedFile {
   private bytes = 0
   private bytesSinceIndexEntry = 0
   private greatestTimestamp = -1
+  private isClosed = false
   private offsetOfGreatest: number
 
   static async create(
@@ -110,17 +111,23 @@ export class CleanedFile {
   async finish(): Promise<void> {
     await this.flush()
     await this.file.sync()
-    await this.file.close()
     this.timeIndex.maybeAppend(this.greatestTimestamp, this.offsetOfGreatest)
     const { disk, path } = this
     await this.offsetIndex.entries.save(disk, `${path}.index.cleaned`, true)
     await this.timeIndex.entries.save(disk, `${path}.timeindex.cleaned`, true)
     await this.txnIndex.save(disk, `${path}.txnindex.cleaned`)
+    await this.close()
+  }
+
+  private async close(): Promise<void> {
+    if (this.isClosed) return
+    this.isClosed = true
+    await this.file.close()
   }
 
   /** Gives up: the files go. */
   async abandon(): Promise<void> {
-    await this.file.close()
+    await this.close()
     await removeCleaned(this.disk, this.path)
   }
 }

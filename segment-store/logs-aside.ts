@@ -28,6 +28,7 @@ export async function removeAside(disk: Disk, directory: string): Promise<void> 
   for (const { name } of await disk.list(directory)) {
     if (name !== PARTITION_METADATA) await disk.remove(`${directory}/${name}`)
   }
+  await disk.syncDirectory(directory)
   await disk.remove(directory)
 }
 

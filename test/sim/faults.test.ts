@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ProtocolError } from '../../protocol/errors.ts'
 import * as batches from '../../protocol/record-batch.ts'
+import { encodeBatch } from '../../protocol/records.ts'
 import {
   append,
   appendNow,
@@ -191,4 +192,26 @@ test('flipped bits in indexes, snapshots and the epoch file lose no record after
       assert.equal((await readAll(log, 0)).length, 10, `byte ${position} of ${name}`)
     }
   }
+})
+
+test('a pass of compaction that cannot save an index gives up, leaves nothing, and says why', async () => {
+  const disk = newDisk()
+  const settings = { ...small, cleanupPolicy: { compact: true, delete: false } }
+  const opened = await openLog(disk, DIRECTORY, { config: settings })
+  const { log, turn } = opened
+  const key = Buffer.from('k')
+  for (let i = 0; i < 20; i++) {
+    append(log, encodeBatch([{ timestamp: NOW + i, key, value: Buffer.alloc(80) }]) as Buffer)
+    turn.end()
+  }
+  for (const code of ['EIO', 'ENOSPC'] as const) {
+    disk.fault = ({ kind, path }) =>
+      kind === 'write' && path.endsWith('.timeindex.cleaned') ? { code } : null
+    await assert.rejects(log.compact(NOW), { code })
+    assert.equal(log.failure, null)
+    const names = (await disk.list(DIRECTORY)).map(({ name }) => name)
+    assert(!names.some(name => name.includes('cleaned')), String(names))
+  }
+  disk.fault = null
+  assert.ok((await log.compact(NOW)) !== null)
 })
