@@ -67,7 +67,19 @@ function sample({ pid, dataDir }: Server): Sample {
   return {
     rssMib: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024,
     openFiles: readdirSync(`/proc/${pid}/fd`).length,
-    files: readdirSync(join(dataDir, 'data'), { recursive: true }).length,
+    files: filesIn(join(dataDir, 'data')),
+  }
+}
+
+function filesIn(directory: string): number {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).reduce(
+      (sum, entry) => sum + (entry.isDirectory() ? filesIn(join(directory, entry.name)) : 1),
+      0,
+    )
+  } catch {
+    // The directory of a topic that goes.
+    return 0
   }
 }
 
