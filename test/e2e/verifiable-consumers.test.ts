@@ -70,6 +70,8 @@ const WAYS = {
     more: ['--assignment-strategy', COOPERATIVE],
   },
   consumer: { protocol: 'consumer' },
+  // The group changes over between the protocols whenever the last consumer of the one goes, or the first of it comes.
+  'both protocols': { protocol: 'both', more: ['--assignment-strategy', COOPERATIVE] },
 } as const
 
 for (const [way, options] of Object.entries(WAYS)) {
@@ -79,7 +81,7 @@ for (const [way, options] of Object.entries(WAYS)) {
     const seed = chooseSeed()
     t.diagnostic(`seed ${seed}, ${tier.kills} deaths`)
     const random = seededRandom(seed)
-    const topic = way.replace(', ', '-')
+    const topic = way.replace(', ', '-').replace(' ', '-')
     const kafka = new Kafka({ brokers: [server.bootstrap], logLevel: logLevel.NOTHING })
     const admin = kafka.admin()
     await admin.connect()
@@ -95,12 +97,11 @@ for (const [way, options] of Object.entries(WAYS)) {
     const alive: VerifiableConsumer[] = []
     const start = () => {
       const { bootstrap } = server
-      const consumer = new VerifiableConsumer({
-        bootstrap,
-        topic,
-        group: `of-${topic}`,
-        ...options,
-      })
+      const alternating = all.length % 2 === 0 ? 'classic' : 'consumer'
+      const protocol = options.protocol === 'both' ? alternating : options.protocol
+      const more = protocol === 'classic' && 'more' in options ? options.more : []
+      const group = `of-${topic}`
+      const consumer = new VerifiableConsumer({ bootstrap, topic, group, protocol, more })
       all.push(consumer)
       alive.push(consumer)
     }

@@ -116,14 +116,22 @@ export class WireStage {
   private async begin(head: string): Promise<void> {
     this.script.isConsumer = head !== ''
     await this.createTopics(head === '' ? { a: '1' } : wordsOf(head.split(' ')))
-    const request = { keyType: 0, coordinatorKeys: [this.script.groupId] }
-    for (let tries = 0; ; tries++) {
-      const { coordinators } = await this.control.call('FindCoordinator', 4, request)
-      if (coordinators[0]!.errorCode === 0) break
+    for (let tries = 0; !(await this.isCoordinated()); tries++) {
       assert.ok(tries < 100, 'there is no coordinator')
       await setTimeout(100)
     }
     this.beganMs = performance.now()
+  }
+
+  /** Whether the group has a coordinator, and that has loaded what it knows. */
+  private async isCoordinated(): Promise<boolean> {
+    const { groupId } = this.script
+    const asked = { keyType: 0, coordinatorKeys: [groupId] }
+    const { coordinators } = await this.control.call('FindCoordinator', 4, asked)
+    if (coordinators[0]!.errorCode !== 0) return false
+    const request = { groups: [{ groupId, topics: null }], requireStable: false }
+    const { groups } = await this.control.call('OffsetFetch', 8, request)
+    return groups[0]!.errorCode === 0
   }
 
   private async createTopics(words: Readonly<Record<string, string>>): Promise<void> {
