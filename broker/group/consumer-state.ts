@@ -44,7 +44,10 @@ export class ConsumerState {
   private readonly classicSupport = new Map<string, number>()
   private classicCount = 0
   private bytes = 0
-  /** What `subscriptions` gave, until a member or a pattern changes. */
+  /** How many members subscribe to each name, and by each pattern: a group may have thousands of members. */
+  private readonly nameCounts = new Map<string, number>()
+  private readonly patternCounts = new Map<string, number>()
+  /** What `subscriptions` gave, until other names or patterns are subscribed to. */
   private subscribed: ReadonlySet<string> | null = null
 
   constructor(groupId: string) {
@@ -96,12 +99,21 @@ export class ConsumerState {
 
   subscriptions(): ReadonlySet<string> {
     if (this.subscribed !== null) return this.subscribed
-    const all = new Set<string>()
-    for (const member of this.members.values()) {
-      for (const name of this.subscription(member)) all.add(name)
+    const all = new Set(this.nameCounts.keys())
+    for (const pattern of this.patternCounts.keys()) {
+      for (const name of this.patterns.get(pattern)?.topics ?? []) all.add(name)
     }
     this.subscribed = all
     return all
+  }
+
+  /** The patterns that members subscribe by. */
+  subscribedPatterns(): Iterable<string> {
+    return this.patternCounts.keys()
+  }
+
+  isSubscribedBy(pattern: string): boolean {
+    return this.patternCounts.has(pattern)
   }
 
   /** What makes the group disappear from the log. */
@@ -187,7 +199,6 @@ export class ConsumerState {
     before: ConsumerMember | undefined,
     after: ConsumerMember | undefined,
   ): void {
-    this.subscribed = null
     if (before !== undefined) {
       this.count(before, -1)
       this.release(memberId, before.assigned)
@@ -210,13 +221,19 @@ export class ConsumerState {
 
   private count(member: ConsumerMember, by: 1 | -1): void {
     this.bytes += by * saidBytes(member)
-    const { classic } = member
+    const { classic, subscribedTopicNames, subscribedTopicRegex } = member
+    let isOther = false
+    for (const name of new Set(subscribedTopicNames)) {
+      if (add(this.nameCounts, name, by)) isOther = true
+    }
+    if (subscribedTopicRegex !== '' && add(this.patternCounts, subscribedTopicRegex, by)) {
+      isOther = true
+    }
+    if (isOther) this.subscribed = null
     if (classic === null) return
     this.classicCount += by
     for (const name of new Set(classic.supportedProtocols.map(one => one.name))) {
-      const count = (this.classicSupport.get(name) ?? 0) + by
-      if (count === 0) this.classicSupport.delete(name)
-      else this.classicSupport.set(name, count)
+      add(this.classicSupport, name, by)
     }
   }
 
@@ -238,6 +255,14 @@ export class ConsumerState {
       if (ofTopic.size === 0) this.owners.delete(topicId)
     }
   }
+}
+
+/** Whether the name came or went by this. */
+function add(counts: Map<string, number>, name: string, by: 1 | -1): boolean {
+  const count = (counts.get(name) ?? 0) + by
+  if (count === 0) counts.delete(name)
+  else counts.set(name, count)
+  return count === 0 || (count === 1 && by === 1)
 }
 
 function saidBytes(member: ConsumerMember): number {

@@ -32,9 +32,7 @@ export function refreshTopics(
 function resolvePatterns(group: ConsumerGroup): void {
   const { data, groupId, options, nowMs } = group
   const image = options.image()
-  const wanted = new Set([...data.members.values()].map(m => m.subscribedTopicRegex))
-  for (const regularExpression of wanted) {
-    if (regularExpression === '') continue
+  for (const regularExpression of data.subscribedPatterns()) {
     const topics = [...options.patterns.resolve(regularExpression, image)]
     const known = data.patterns.get(regularExpression)
     if (known !== undefined && topics.join() === known.topics.join()) continue
@@ -43,7 +41,7 @@ function resolvePatterns(group: ConsumerGroup): void {
     group.keep([{ name: 'ConsumerGroupRegularExpression', key, value }])
   }
   for (const regularExpression of data.patterns.keys()) {
-    if (wanted.has(regularExpression)) continue
+    if (data.isSubscribedBy(regularExpression)) continue
     const key = { groupId, regularExpression }
     group.keep([{ name: 'ConsumerGroupRegularExpression', key, value: null }])
   }
