@@ -12,11 +12,10 @@
 import { type ErrorName, ProtocolError } from '../../protocol/errors.ts'
 import type { Io, Timer } from '../../protocol/io.ts'
 import {
-  encodeOffsetsRecord,
+  encodeOffsetsBatch,
   type OffsetsRecord,
   type OffsetsRecordInput,
 } from '../../protocol/messages/offsets-topic.ts'
-import { encodeBatch } from '../../protocol/records.ts'
 import type { BrokerConfig } from '../config.ts'
 import { AfterTurn, type Answer } from '../context.ts'
 import type { Logger } from '../logger.ts'
@@ -385,8 +384,7 @@ export class GroupCoordinator {
   /** One batch into the group's partition. @throws ProtocolError for why not */
   append(entry: GroupEntry, records: readonly OffsetsRecordInput[]): void {
     const timestamp = this.options.io.clock.nowMs()
-    const encoded = records.map(record => ({ timestamp, ...encodeOffsetsRecord(record) }))
-    const batch = encodeBatch(encoded) as Buffer
+    const batch = encodeOffsetsBatch(records, timestamp)
     entry.endOffset = entry.shard.partition.appendAsCoordinator(batch, timestamp).endOffset
   }
 

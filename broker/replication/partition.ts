@@ -146,7 +146,8 @@ export class Partition {
   appendAsCoordinator(batch: Buffer, nowMs: number): Appended {
     this.assertServing()
     this.assertEnoughReplicas()
-    const policy: BatchPolicy = { ...this.policy, compressionType: 'producer' }
+    const isKept = this.policy.compressionType === 'producer'
+    const policy = isKept ? this.policy : { ...this.policy, compressionType: 'producer' as const }
     return this.appendValid(validateBatch(batch, policy, nowMs) as ValidBatch, nowMs)
   }
 

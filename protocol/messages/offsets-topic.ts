@@ -8,6 +8,8 @@
  * in the table (share and streams groups) are kept by whoever wrote them and mean nothing to us.
  */
 import { MalformedError, Reader, Writer } from '../buffer.ts'
+import { RECORD_BATCH_OVERHEAD, writeBatchHeader } from '../record-batch.ts'
+import { writeRecord } from '../records.ts'
 import {
   array,
   between,
@@ -215,16 +217,52 @@ export function encodeOffsetsRecord(record: OffsetsRecordInput): {
   key: Buffer
   value: Buffer | null
 } {
-  const { name, value } = record
-  const key = new Writer(64)
+  const [key, value] = [new Writer(64), new Writer(128)]
+  const hasValue = writeKeyAndValue(record, key, value)
+  return { key: key.bytes(), value: hasValue ? value.bytes() : null }
+}
+
+/** Writes a record's parts; false for a tombstone, which has no value. */
+function writeKeyAndValue(record: OffsetsRecordInput, key: Writer, value: Writer): boolean {
+  const { name } = record
   key.int16(offsetsTopicRecords[name].type)
   keyCodec(name).write(key, record.key)
-  if (value === null) return { key: key.bytes(), value: null }
+  if (record.value === null) return false
   const version = record.version ?? WRITTEN_VERSION[name] ?? 0
-  const written = new Writer(128)
-  written.int16(version)
-  valueCodec(name, version).write(written, value)
-  return { key: key.bytes(), value: written.bytes() }
+  value.int16(version)
+  valueCodec(name, version).write(value, record.value)
+  return true
+}
+
+/** What one synchronous pass writes in; a larger one has writers of its own. */
+const scratch = { key: new Writer(256), value: new Writer(4096), batch: new Writer(16_384) }
+const SCRATCH_MAX_BYTES = 1 << 20
+
+/** All records as one batch, with this time. The bytes are valid until the next call. */
+export function encodeOffsetsBatch(
+  records: readonly OffsetsRecordInput[],
+  timestampMs: number,
+): Buffer {
+  const { key, value, batch } = scratch
+  batch.position = 0
+  batch.reserve(RECORD_BATCH_OVERHEAD)
+  for (let i = 0; i < records.length; i++) {
+    key.position = 0
+    value.position = 0
+    const hasValue = writeKeyAndValue(records[i]!, key, value)
+    const parts = { key: key.bytes(), value: hasValue ? value.bytes() : null }
+    writeRecord(batch, i, 0, { timestamp: timestampMs, ...parts })
+  }
+  const bytes = batch.bytes()
+  writeBatchHeader(bytes, 0, bytes.length, {
+    recordCount: records.length,
+    baseTimestamp: timestampMs,
+    maxTimestamp: timestampMs,
+  })
+  for (const writer of [key, value, batch]) {
+    if (writer.buffer.length > SCRATCH_MAX_BYTES) writer.buffer = Buffer.allocUnsafe(4096)
+  }
+  return bytes
 }
 
 /**

@@ -4,11 +4,13 @@ import { test } from 'node:test'
 import { MalformedError } from '../../protocol/buffer.ts'
 import {
   decodeOffsetsRecord,
+  encodeOffsetsBatch,
   encodeOffsetsRecord,
   type OffsetsRecordInput,
   type OffsetsRecordName,
   offsetsTopicRecords,
 } from '../../protocol/messages/offsets-topic.ts'
+import { encodeBatch } from '../../protocol/records.ts'
 import {
   type FieldDefinition,
   fromSample,
@@ -109,5 +111,25 @@ test('an unknown type is nothing to us, an unknown version or a cut value is mal
   }
   for (let end = 0; end < key.length; end++) {
     assert.throws(() => decodeOffsetsRecord(key.subarray(0, end), null), MalformedError)
+  }
+})
+
+test('a batch of records is what a batch of their bytes is, also after one that was too large to keep', () => {
+  const commit = (partition: number, metadata: string): OffsetsRecordInput => ({
+    name: 'OffsetCommit',
+    key: { group: 'g', topic: 't', partition },
+    value: { offset: 5, metadata, commitTimestamp: 7 },
+  })
+  const gone: OffsetsRecordInput = { name: 'GroupMetadata', key: { group: 'g' }, value: null }
+  for (const records of [
+    [commit(0, '')],
+    Array.from({ length: 50 }, (_, i) => commit(i, 'x'.repeat(30_000))),
+    [commit(1, 'y'), gone, commit(2, 'zz')],
+    [gone],
+  ]) {
+    const expected = encodeBatch(
+      records.map(one => ({ timestamp: 99, ...encodeOffsetsRecord(one) })),
+    )
+    assert.deepEqual(encodeOffsetsBatch(records, 99), expected)
   }
 })
