@@ -212,8 +212,14 @@ export class BenchBroker {
   }
 
   cpuSeconds(): number {
+    const { user, system } = this.cpu()
+    return user + system
+  }
+
+  /** Processor time so far, in seconds. */
+  cpu(): { user: number; system: number } {
     const fields = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-    return (Number(fields[11]) + Number(fields[12])) / TICKS
+    return { user: Number(fields[11]) / TICKS, system: Number(fields[12]) / TICKS }
   }
 
   /** What the broker said when it had loaded its groups. */

@@ -18,7 +18,8 @@ export const consumerGroupHeartbeat: Handler<'ConsumerGroupHeartbeat'> = (
       apiVersion,
       request,
       client: clientOf(context),
-      newMemberId: broker.io.uuid(),
+      // Most have one, and chance from the system is not cheap.
+      newMemberId: request.memberId === '' ? broker.io.uuid() : '',
     }),
     failed: (error, why) => ({
       errorCode: errorCode(error),

@@ -209,11 +209,12 @@ export class ConsumerGroup implements Group {
 
   private alive({ request, client, newMemberId }: HeartbeatEvent) {
     const memberId = request.memberId === '' ? newMemberId : request.memberId
-    const asked = { ...request, memberId }
+    const asked = request.memberId === '' ? { ...request, memberId } : request
     const known = memberFor(this.data, asked)
     if (known === null) this.checkSize()
     const { topicPartitions } = request
-    const said = { ...updatedBy(known ?? newMember(memberId), asked, client), memberId }
+    const updated = updatedBy(known ?? newMember(memberId), asked, client)
+    const said = updated.memberId === memberId ? updated : { ...updated, memberId }
     if (said.subscribedTopicRegex !== '') this.options.patterns.check(said.subscribedTopicRegex)
     const owned = topicPartitions === null ? null : partitionMap(topicPartitions)
     const { before, member } = this.enrol(known, said, owned)

@@ -146,12 +146,32 @@ export function leavingMember(state: ConsumerState, request: HeartbeatRequest): 
 export const isLeave = ({ memberEpoch }: HeartbeatRequest): boolean =>
   memberEpoch === LEAVE_EPOCH || memberEpoch === STATIC_LEAVE_EPOCH
 
+/** Whether the request is the short form that clients send most of the time, from where the member is known to be. */
+function saysNothingNew(
+  member: ConsumerMember,
+  request: HeartbeatRequest,
+  client: { readonly clientId: string; readonly clientHost: string },
+): boolean {
+  return (
+    member.classic === null &&
+    request.subscribedTopicNames === null &&
+    request.subscribedTopicRegex === null &&
+    request.rebalanceTimeoutMs === -1 &&
+    request.serverAssignor === null &&
+    request.rackId === null &&
+    (request.instanceId ?? member.instanceId) === member.instanceId &&
+    client.clientId === member.clientId &&
+    client.clientHost === member.clientHost
+  )
+}
+
 /** The member with what the request says anew of it. */
 export function updatedBy(
   member: ConsumerMember,
   request: HeartbeatRequest,
   client: { readonly clientId: string; readonly clientHost: string },
 ): ConsumerMember {
+  if (saysNothingNew(member, request, client)) return member
   const { subscribedTopicNames, rebalanceTimeoutMs } = request
   return {
     ...member,

@@ -365,6 +365,7 @@ export class GroupCoordinator {
 
   /** Appends what a step wants to keep; gives back why it could not. */
   private persist(entry: GroupEntry, effects: readonly GroupEffect[]): ErrorName | null {
+    if (!effects.some(effect => effect.kind === 'persist')) return null
     const records = effects.flatMap(effect => (effect.kind === 'persist' ? effect.records : []))
     if (records.length === 0) return null
     try {

@@ -37,9 +37,14 @@ async function fill({ server, tools }: Side): Promise<void> {
 
 const MEMBER_ID =
   /\b(consumer-readers-\w+-1-)?[\w-]{22}\b|\b(consumer-readers-\w+-1-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g
+// Kafka counts the first epoch of a new group of the consumer protocol as 2, we as 1.
+const EPOCHS = /(?<=(Stable|Empty) )\d+ \d+|\d+ (?=watched:0,1,2)/g
 /** Columns are as wide as ids and ports are. */
 const tidied = (text: string, side: Side): string =>
-  normalise(text, side, MEMBER_ID).replace(/ +/g, ' ').replace(/-+/g, '-')
+  normalise(text, side, MEMBER_ID)
+    .replace(/ +/g, ' ')
+    .replace(/-+/g, '-')
+    .replace(EPOCHS, '<epoch> ')
 
 const ABOUT = (group: string): readonly string[] => [
   `--describe --group ${group}`,
