@@ -3,7 +3,7 @@
  * lost, and no two who live read the same partition at the same time.
  */
 
-/** One line of a verifiable consumer; times are the machine's. */
+/** One line of a verifiable consumer, or of another that says the same; times are the machine's. */
 export interface ConsumerEvent {
   readonly timestamp: number
   readonly name: string

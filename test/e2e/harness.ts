@@ -284,6 +284,10 @@ function probe(need: string): string | false {
     const said = spawnSync('kcat', ['-V']).stdout?.toString() ?? ''
     return said.includes('zstd') ? false : 'this kcat was built without zstd'
   }
+  if (need === 'kcat consumer') {
+    const said = spawnSync('kcat', ['-X', 'list']).stdout?.toString() ?? ''
+    return said.includes('group.protocol ') ? false : "this kcat's librdkafka has no group.protocol"
+  }
   if (!existsSync(KAFKA)) return '../shared/peers/kafka is not there'
   if (spawnSync('javac', ['-version']).status !== 0) return 'no Java development kit is installed'
   // Once a machine: brings Kafka's jars through Maven; afterwards it returns at once.
@@ -292,7 +296,9 @@ function probe(need: string): string | false {
 }
 
 /** Why a test cannot run on this machine, or false: the value of node:test's `skip`. */
-export function missing(...needs: readonly ('kcat' | 'kcat zstd' | 'kafka')[]): string | false {
+export function missing(
+  ...needs: readonly ('kcat' | 'kcat zstd' | 'kcat consumer' | 'kafka')[]
+): string | false {
   for (const need of needs) {
     if (!found.has(need)) found.set(need, probe(need))
     const reason = found.get(need)

@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { Kafka, logLevel } from 'kafkajs'
 import { chooseSeed, seededRandom, tier } from '../tiers.ts'
 import { faultsOf, unread } from './consumer-stories.ts'
-import { missing, pause, type Server, startOttla, subjectIsKafka, until } from './harness.ts'
+import { GroupTopic } from './group-topic.ts'
+import { missing, pause, type Server, startOttla, until } from './harness.ts'
 import { VerifiableConsumer } from './verifiable-consumer.ts'
 
 const PARTITIONS = 6
@@ -32,36 +32,6 @@ after(async () => {
   await server.stop()
 })
 
-/** Writes numbered records to all partitions until it is told to stop. */
-class Load {
-  private isOver = false
-  private readonly running: Promise<void>
-  private readonly kafka: Kafka
-  private readonly topic: string
-
-  constructor(kafka: Kafka, topic: string) {
-    this.kafka = kafka
-    this.topic = topic
-    this.running = this.run()
-  }
-
-  private async run(): Promise<void> {
-    const producer = this.kafka.producer()
-    await producer.connect()
-    for (let i = 0; !this.isOver; i++) {
-      const messages = Array.from({ length: 20 }, (_, n) => ({ key: `${i}-${n}`, value: `${i}` }))
-      await producer.send({ topic: this.topic, messages })
-      await pause(50)
-    }
-    await producer.disconnect()
-  }
-
-  stop(): Promise<void> {
-    this.isOver = true
-    return this.running
-  }
-}
-
 const COOPERATIVE = 'org.apache.kafka.clients.consumer.CooperativeStickyAssignor'
 const WAYS = {
   'classic, range': { protocol: 'classic' },
@@ -82,17 +52,7 @@ for (const [way, options] of Object.entries(WAYS)) {
     t.diagnostic(`seed ${seed}, ${tier.kills} deaths`)
     const random = seededRandom(seed)
     const topic = way.replace(', ', '-').replace(' ', '-')
-    const kafka = new Kafka({ brokers: [server.bootstrap], logLevel: logLevel.NOTHING })
-    const admin = kafka.admin()
-    await admin.connect()
-    await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS }] })
-    const ends = async (): Promise<number[]> => {
-      const asked = admin.fetchTopicOffsets(topic)
-      // Kafka's new topics have no leaders for a moment.
-      const offsets = subjectIsKafka ? await asked.catch(() => null) : await asked
-      if (offsets === null) return pause(100).then(ends)
-      return offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high))
-    }
+    const written = await GroupTopic.start(server.bootstrap, topic, PARTITIONS)
     const all: VerifiableConsumer[] = []
     const alive: VerifiableConsumer[] = []
     const start = () => {
@@ -106,12 +66,11 @@ for (const [way, options] of Object.entries(WAYS)) {
       alive.push(consumer)
     }
     const isRead = (upTo: readonly number[]) => () => unread(all, upTo).length === 0
-    const load = new Load(kafka, topic)
     try {
       for (let i = 0; i < FEWEST; i++) start()
       for (let deaths = 0; deaths < tier.kills; ) {
         // Mostly when the group is at work again, sometimes in the middle of a rebalance.
-        if (random() < 0.7) await until(isRead(await ends()), 'what is written is read')
+        if (random() < 0.7) await until(isRead(await written.ends()), 'what is written is read')
         await pause(random() * 1500)
         if (alive.length === FEWEST || (alive.length < MOST && random() < 0.5)) start()
         else {
@@ -120,8 +79,8 @@ for (const [way, options] of Object.entries(WAYS)) {
           await victim!.end(random() < 0.7 ? 'SIGKILL' : 'SIGTERM')
         }
       }
-      await load.stop()
-      const upTo = await ends()
+      await written.settle()
+      const upTo = await written.ends()
       await until(isRead(upTo), 'all is read')
       await until(() => {
         const held = alive.map(consumer => consumer.held)
@@ -132,9 +91,9 @@ for (const [way, options] of Object.entries(WAYS)) {
       const records = upTo.reduce((sum, end) => sum + end)
       t.diagnostic(`${all.length} consumers, ${records} records`)
     } finally {
-      await load.stop()
+      await written.settle()
       for (const consumer of all) await consumer.end('SIGKILL')
-      await admin.disconnect()
+      await written.close()
     }
   })
 }
