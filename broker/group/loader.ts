@@ -88,20 +88,31 @@ class Loader {
     let next = from
     this.summary.bytes += bytes.length
     for (const position of batches.batchPositions(bytes)) {
-      await this.batch(bytes, position)
+      // Waiting for what is there already would cost as much as reading it.
+      const reading = this.batch(bytes, position)
+      if (reading !== undefined) await reading
       next = batches.lastOffset(bytes, position) + 1
     }
     return next
   }
 
-  private async batch(bytes: Buffer, position: number): Promise<void> {
-    let records: DecodedRecord[]
+  /** A promise only for a codec that is asynchronous. */
+  private batch(bytes: Buffer, position: number): Promise<void> | undefined {
+    const offset = batches.baseOffset(bytes, position)
     try {
       const decoded = decodeBatch(bytes, position, MAX_DECOMPRESSED_BYTES)
-      records = decoded instanceof Promise ? await decoded : decoded
+      if (!(decoded instanceof Promise)) return void this.records(bytes, position, decoded)
+      return decoded.then(
+        records => this.records(bytes, position, records),
+        error => this.fault(offset, error),
+      )
     } catch (error) {
-      return this.fault(batches.baseOffset(bytes, position), error)
+      this.fault(offset, error)
+      return undefined
     }
+  }
+
+  private records(bytes: Buffer, position: number, records: readonly DecodedRecord[]): void {
     const producerId = batches.producerId(bytes, position)
     if (batches.isControl(bytes, position)) return this.endTransaction(producerId, records)
     const isOpen = batches.isTransactional(bytes, position)

@@ -184,6 +184,12 @@ class Committer {
     if (this.failure !== null) throw this.failure
   }
 
+  /** Ends it, whatever it is doing: the test has failed. */
+  abandon(): void {
+    this.isOver = true
+    this.cluster.close()
+  }
+
   private ask<N extends ApiName>(name: N, request: RequestInput<N>): Promise<ResponseOf<N>> {
     return this.cluster.run(name, { timeoutMs: 60_000 }, attempt =>
       this.cluster.request('any', name, request, attempt),
@@ -269,8 +275,9 @@ test('SIGKILL under committing groups: committed offsets never go back, members 
         assert.ok(found >= was, `kill ${kill}: ${was} was acknowledged, ${found} is left`)
       }
     }
-  } finally {
     await Promise.all(committers.map(one => one.finish()))
+  } finally {
+    for (const committer of committers) committer.abandon()
     t.diagnostic(`${progress()} offsets were acknowledged`)
     await broker.stop()
   }
