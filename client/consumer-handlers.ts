@@ -59,6 +59,11 @@ class Window {
     return this.round === this.partition.round
   }
 
+  /** Whether its records may still be handed to the handler. */
+  get isOpen(): boolean {
+    return this.isValid && !this.partition.isLeaving
+  }
+
   get signal(): AbortSignal {
     return this.partition.holding.signal
   }
@@ -206,7 +211,7 @@ export class RecordHandlers<K, V> {
 
   /** Never throws: a failure for good is kept for `run`. */
   private async work({ record, window }: Item<K, V>): Promise<void> {
-    if (!window.isValid) return
+    if (!window.isOpen) return
     const { signal } = window
     try {
       await this.attempt(record, signal)

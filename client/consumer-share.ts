@@ -94,6 +94,7 @@ export class GroupShare<K, V> {
   private async handOver(partitions: readonly TopicPartition[]): Promise<void> {
     try {
       const gone = without(this.fetcher.assignment, without(this.fetcher.assignment, partitions))
+      for (const partition of gone) partition.isLeaving = true
       if (this.group.autoCommit) {
         const done = this.done(gone)
         if (done.length > 0) await this.member.commit(done)

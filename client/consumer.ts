@@ -217,7 +217,8 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
       this.checkGroup()
       const seen = this.arrivals
       const taken = this.rest() ?? (await this.take())
-      if (taken !== null && taken.partition.round === taken.round) {
+      const isStill = taken?.partition.round === taken?.round && !taken?.partition.isLeaving
+      if (taken !== null && isStill) {
         const { partition, records, next } = taken
         partition.position = records.at(-1)!.offset + 1
         partition.positionEpoch = taken.leaderEpoch
@@ -379,7 +380,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     const { current } = this
     if (current === null) return null
     const { partition, records, round } = current
-    if (partition.round !== round || current.next >= records.length) {
+    if (partition.round !== round || partition.isLeaving || current.next >= records.length) {
       this.current = null
       return null
     }
@@ -401,7 +402,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     const { assignment } = this.fetcher
     for (let i = 0; i < assignment.length; i++) {
       const partition = assignment[(this.turn + i) % assignment.length]!
-      if (partition.isPaused) continue
+      if (partition.isPaused || partition.isLeaving) continue
       const taken = await this.takeFrom(partition)
       if (taken === null) continue
       this.turn = (this.turn + i + 1) % assignment.length

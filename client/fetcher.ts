@@ -58,6 +58,8 @@ export class AssignedPartition<K, V> {
   /** Where the next Fetch goes on. */
   fetchOffset = -1
   isPaused = false
+  /** It is about to go to another member: nothing more of it is handed out, so that what is committed is all. */
+  isLeaving = false
   isFetching = false
   isLocating = false
   notBeforeMs = 0
@@ -208,7 +210,13 @@ export class Fetcher<K, V> {
   }
 
   private isReady(partition: AssignedPartition<K, V>, nowMs: number): boolean {
-    if (partition.isPaused || partition.isFetching || partition.error !== null) return false
+    if (
+      partition.isPaused ||
+      partition.isLeaving ||
+      partition.isFetching ||
+      partition.error !== null
+    )
+      return false
     if (partition.position < 0) {
       if (!partition.isLocating) this.owner.mislaid(partition, false)
       return false
