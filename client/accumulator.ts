@@ -115,6 +115,15 @@ export class PartitionQueue {
     if (this.queue[0] === batch) this.hasGap = true
   }
 
+  /** Puts two batches in the place of one that is too large; false if it cannot be made smaller. */
+  split(batch: ProduceBatch): boolean {
+    const at = this.queue.indexOf(batch)
+    const halves = batch.split()
+    if (at < 0 || halves === null) return false
+    this.queue.splice(at, 1, ...halves)
+    return true
+  }
+
   remove(batch: ProduceBatch): void {
     const at = this.queue.indexOf(batch)
     if (at >= 0) this.queue.splice(at, 1)

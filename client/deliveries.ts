@@ -57,11 +57,17 @@ export class OneDelivery implements Appendable {
   failed(error: Error): void {
     this.reject(error)
   }
+
+  split(_batch: ProduceBatch, at: number, first: ProduceBatch, second: ProduceBatch): void {
+    const half = this.index < at ? first : second
+    if (this.index >= at) this.index -= at
+    half.deliveries.push(this)
+  }
 }
 
 interface Share {
-  readonly batch: ProduceBatch
-  readonly first: number
+  batch: ProduceBatch
+  first: number
   count: number
 }
 
@@ -121,6 +127,20 @@ export class ManyDelivery implements Appendable {
     this.end()
   }
 
+  split(batch: ProduceBatch, at: number, first: ProduceBatch, second: ProduceBatch): void {
+    for (const share of this.shares.filter(one => one.batch === batch)) {
+      const end = share.first + share.count
+      share.batch = share.first < at ? first : second
+      if (share.first < at && end > at) {
+        share.count = at - share.first
+        this.shares.push({ batch: second, first: 0, count: end - at })
+      } else if (share.first >= at) share.first -= at
+    }
+    for (const half of [first, second]) {
+      if (this.shares.some(one => one.batch === half)) half.deliveries.push(this)
+    }
+  }
+
   private end(): void {
     if (this.left > 0) return
     if (this.failure === null) this.resolve(this.positions)
@@ -130,7 +150,8 @@ export class ManyDelivery implements Appendable {
 
 /** Records of a stream: how many are on their way, and a wait for there to be fewer. */
 export class StreamDelivery implements Appendable {
-  private readonly counts = new Map<ProduceBatch, number>()
+  /** Which records of a batch are its own. */
+  private readonly indexes = new Map<ProduceBatch, number[]>()
   private outstanding = 0
   private sentRecords = 0
   private wake: (() => void) | null = null
@@ -146,21 +167,37 @@ export class StreamDelivery implements Appendable {
     this.outstanding++
   }
 
-  appended(batch: ProduceBatch): void {
-    const before = this.counts.get(batch)
-    if (before === undefined) batch.deliveries.push(this)
-    this.counts.set(batch, (before ?? 0) + 1)
+  appended(batch: ProduceBatch, index: number): void {
+    const indexes = this.indexes.get(batch)
+    if (indexes !== undefined) return void indexes.push(index)
+    this.indexes.set(batch, [index])
+    batch.deliveries.push(this)
   }
 
   delivered(batch: ProduceBatch): void {
-    const count = this.counts.get(batch)!
+    const count = this.indexes.get(batch)!.length
     this.sentRecords += count
     this.end(batch, count)
   }
 
   failed(error: Error, batch?: ProduceBatch): void {
     this.failure ??= error
-    this.end(batch, batch === undefined ? 1 : this.counts.get(batch)!)
+    this.end(batch, batch === undefined ? 1 : this.indexes.get(batch)!.length)
+  }
+
+  split(batch: ProduceBatch, at: number, first: ProduceBatch, second: ProduceBatch): void {
+    const indexes = this.indexes.get(batch)!
+    this.indexes.delete(batch)
+    const before = indexes.filter(index => index < at)
+    const behind = indexes.filter(index => index >= at).map(index => index - at)
+    for (const [half, own] of [
+      [first, before],
+      [second, behind],
+    ] as const) {
+      if (own.length === 0) continue
+      this.indexes.set(half, own)
+      half.deliveries.push(this)
+    }
   }
 
   /** Waits until at most `most` records are on their way, or one has failed, or the signal says so. */
@@ -177,7 +214,7 @@ export class StreamDelivery implements Appendable {
   }
 
   private end(batch: ProduceBatch | undefined, count: number): void {
-    if (batch !== undefined) this.counts.delete(batch)
+    if (batch !== undefined) this.indexes.delete(batch)
     this.outstanding -= count
     this.wake?.()
     this.wake = null

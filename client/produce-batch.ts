@@ -8,9 +8,9 @@
  */
 import { type CodecName, codecs, compress } from '../protocol/compression.ts'
 import { ProtocolError } from '../protocol/errors.ts'
-import { RECORD_BATCH_OVERHEAD, writeBatchHeader } from '../protocol/record-batch.ts'
-import { varintSize } from '../protocol/records.ts'
-import { RecordError } from './errors.ts'
+import { RECORD_BATCH_OVERHEAD, sequenceAfter, writeBatchHeader } from '../protocol/record-batch.ts'
+import { decodeHeaders, RecordCursor, varintSize } from '../protocol/records.ts'
+import { AnswerError, RecordError } from './errors.ts'
 import type { Bytes } from './serializers.ts'
 
 /** Who waits for records of a batch; exactly one of the two is called, once for each batch. */
@@ -19,6 +19,8 @@ export interface Delivery {
   delivered(batch: ProduceBatch, baseOffset: number, logAppendTimeMs: number): void
   /** Without a batch: one record was refused before it came into any. */
   failed(error: Error, batch?: ProduceBatch): void
+  /** The batch has become two: its records from `at` on are those of `second`. Adds itself to what it now waits for. */
+  split(batch: ProduceBatch, at: number, first: ProduceBatch, second: ProduceBatch): void
 }
 
 export interface HeaderField {
@@ -51,9 +53,11 @@ export class ProduceBatch {
   /** Why it has not been delivered yet. */
   lastError: Error | null = null
   sequence: Sequence | null = null
-  /** The buffer that records go into; null once it is compressed. */
-  private buffer: Buffer
+  /** The buffer that records go into. */
+  private readonly buffer: Buffer
   private end = RECORD_BATCH_OVERHEAD
+  /** What is sent in its place once it is compressed. */
+  private packed: Buffer | null = null
   private codec: CodecName = 'none'
   private isPacked = false
 
@@ -62,18 +66,19 @@ export class ProduceBatch {
     buffer: Buffer,
     nowMs: number,
     deadlineMs: number,
+    chargedBytes = buffer.length,
   ) {
     this.topic = place.topic
     this.partition = place.partition
     this.buffer = buffer
-    this.chargedBytes = buffer.length
+    this.chargedBytes = chargedBytes
     this.createdAtMs = nowMs
     this.deadlineMs = deadlineMs
   }
 
   /** Bytes so far, header included. */
   get size(): number {
-    return this.end
+    return this.packed?.length ?? this.end
   }
 
   /**
@@ -137,7 +142,8 @@ export class ProduceBatch {
   /** Writes the header; returns the bytes to send. */
   seal(isTransactional: boolean): Buffer {
     const { sequence } = this
-    writeBatchHeader(this.buffer, 0, this.end, {
+    const whole = this.packed ?? this.buffer.subarray(0, this.end)
+    writeBatchHeader(whole, 0, whole.length, {
       recordCount: this.count,
       baseTimestamp: this.baseTimestampMs,
       maxTimestamp: this.maxTimestampMs,
@@ -145,12 +151,47 @@ export class ProduceBatch {
       isTransactional,
       ...sequence,
     })
-    return this.buffer.subarray(0, this.end)
+    return whole
   }
 
-  /** The buffer records were put into, if nothing else has taken its place: it may be used again. */
-  release(): Buffer | null {
-    return this.codec === 'none' ? this.buffer : null
+  /** The buffer records were put into: it may be used again. */
+  release(): Buffer {
+    return this.buffer
+  }
+
+  /**
+   * The same records as two batches, for a broker that finds this one too large; null if there is only one. Sequence numbers
+   * stay with their records: what was refused has not been written.
+   */
+  split(): [ProduceBatch, ProduceBatch] | null {
+    if (this.count < 2) return null
+    const at = this.count >>> 1
+    const part = (chargedBytes: number) => {
+      const buffer = Buffer.allocUnsafeSlow(this.end)
+      return new ProduceBatch(this, buffer, this.createdAtMs, this.deadlineMs, chargedBytes)
+    }
+    const [first, second] = [part(this.chargedBytes), part(0)]
+    const cursor = new RecordCursor()
+    cursor.reset(this.buffer, RECORD_BATCH_OVERHEAD, this.end, this.count)
+    while (cursor.next()) {
+      const { keyStart, keyLength, valueStart, valueLength } = cursor
+      const headers = decodeHeaders(this.buffer, cursor).map(({ key, value }) => {
+        return { key: Buffer.from(key), value }
+      })
+      const to = cursor.offsetDelta < at ? first : second
+      const key = keyLength < 0 ? null : this.buffer.subarray(keyStart, keyStart + keyLength)
+      const end = valueStart + valueLength
+      const value = valueLength < 0 ? null : this.buffer.subarray(valueStart, end)
+      to.append(this.baseTimestampMs + cursor.timestampDelta, key, value, headers)
+    }
+    for (const half of [first, second]) half.attempts = this.attempts
+    if (this.sequence !== null) {
+      first.sequence = this.sequence
+      const baseSequence = sequenceAfter(this.sequence.baseSequence, at)
+      second.sequence = { ...this.sequence, baseSequence }
+    }
+    for (const delivery of this.deliveries) delivery.split(this, at, first, second)
+    return [first, second]
   }
 
   delivered(baseOffset: number, logAppendTimeMs: number): void {
@@ -164,11 +205,20 @@ export class ProduceBatch {
   private take(codec: CodecName, packed: Buffer): undefined {
     const whole = Buffer.allocUnsafe(RECORD_BATCH_OVERHEAD + packed.length)
     whole.set(packed, RECORD_BATCH_OVERHEAD)
-    this.buffer = whole
-    this.end = whole.length
+    this.packed = whole
     this.codec = codec
     return undefined
   }
+}
+
+/** What a broker has answered to a batch. */
+export function answerTo(
+  { topic, partition }: ProduceBatch,
+  code: number,
+  detail: string | null,
+  broker: string,
+): AnswerError {
+  return new AnswerError(code, { api: 'Produce', broker, topic, partition }, detail)
 }
 
 /** Bytes of a batch that holds just this record. */

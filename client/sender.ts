@@ -18,7 +18,7 @@ import type { Cluster } from './cluster.ts'
 import type { Connection } from './connection.ts'
 import { AnswerError, isRetriable, needsMetadata, TimeoutError } from './errors.ts'
 import { attemptNow, backoffMs, LeaderSearch } from './leader-search.ts'
-import type { ProduceBatch } from './produce-batch.ts'
+import { answerTo, type ProduceBatch } from './produce-batch.ts'
 
 export interface SenderOptions {
   readonly acks: -1 | 0 | 1
@@ -55,6 +55,7 @@ const GAPS: ReadonlySet<number> = new Set(
   ),
 )
 const DUPLICATE = errorCode('DUPLICATE_SEQUENCE_NUMBER')
+const TOO_LARGE = new Set([errorCode('MESSAGE_TOO_LARGE'), errorCode('RECORD_LIST_TOO_LARGE')])
 
 export class Sender {
   private readonly io: Io
@@ -319,7 +320,7 @@ export class Sender {
     }
     for (const one of sent) {
       if (!one.batch.isInFlight) continue
-      this.failed(one, answerError(one.batch, -1, 'the broker left it out', broker), true)
+      this.failed(one, answerTo(one.batch, -1, 'the broker left it out', broker), true)
     }
   }
 
@@ -335,7 +336,7 @@ export class Sender {
     const { errorCode: code, baseOffset, logAppendTimeMs } = part
     if (code === 0) this.written(one, baseOffset, logAppendTimeMs, true)
     else if (code === DUPLICATE) this.written(one, -1, -1, true)
-    else this.failed(one, answerError(one.batch, code, part.errorMessage, broker), true)
+    else this.failed(one, answerTo(one.batch, code, part.errorMessage, broker), true)
   }
 
   private written(
@@ -356,6 +357,8 @@ export class Sender {
     this.landed(queue, batch)
     batch.lastError = error
     const isGap = error instanceof AnswerError && this.options.idempotent && GAPS.has(error.code)
+    const isLarge = error instanceof AnswerError && TOO_LARGE.has(error.code)
+    if (isLarge && queue.split(batch)) return this.relist(queue)
     if (isGap) queue.refusedAsGap(batch)
     else if (!isRetriable(error)) {
       this.settle(queue, batch, error, isUnread)
@@ -485,13 +488,4 @@ export class Sender {
     for (const queue of [...this.active]) this.listed(queue)
     this.schedule()
   }
-}
-
-function answerError(
-  { topic, partition }: ProduceBatch,
-  code: number,
-  detail: string | null,
-  broker: string,
-): AnswerError {
-  return new AnswerError(code, { api: 'Produce', broker, topic, partition }, detail)
 }

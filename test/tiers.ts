@@ -15,6 +15,8 @@ export interface Tier {
   readonly simulations: number
   /** Of the bytes of the recorded run, every such one is tried as the last before a power cut. */
   readonly crashStride: number
+  /** Of the bytes that a client receives in a scenario, every such one is tried as the last of its connection. */
+  readonly cutStride: number
   /** Mutated and truncated frames driven into the connection code without a socket. */
   readonly driverFrames: number
   /** Mutated and truncated frames sent over TCP. */
@@ -36,6 +38,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     seeds: 20,
     simulations: 200,
     crashStride: 211,
+    cutStride: 257,
     driverFrames: 20_000,
     tcpFrames: 2_000,
     records: 500,
@@ -49,6 +52,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     seeds: 2,
     simulations: 5,
     crashStride: 5_003,
+    cutStride: 997,
     driverFrames: 1_000,
     tcpFrames: 100,
     records: 100,
@@ -62,6 +66,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     seeds: 50,
     simulations: 2_000,
     crashStride: 1,
+    cutStride: 29,
     driverFrames: 100_000,
     tcpFrames: 50_000,
     records: 5_000,
@@ -75,6 +80,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     seeds: 1_000,
     simulations: 20_000,
     crashStride: 1,
+    cutStride: 1,
     driverFrames: 900_000,
     tcpFrames: 100_000,
     records: 100_000,
