@@ -223,7 +223,8 @@ export class KafkaJsConsumer {
       leaving: async () => {
         await run?.autoCommit().catch(() => {})
       },
-      progressed: () => settings.io.turn.write(() => void run?.settle()),
+      // What fails is tried again at the next answer, and before the next batch.
+      progressed: () => settings.io.turn.write(() => void run?.settle().catch(() => {})),
     })
     const isFromStart = [...this.topics.values()].some(({ fromBeginning }) => fromBeginning)
     const isMixed = isFromStart && [...this.topics.values()].some(t => !t.fromBeginning)

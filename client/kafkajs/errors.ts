@@ -10,7 +10,8 @@ const textOf = (error: Error | string) => (typeof error === 'string' ? error : e
 export class KafkaJSError extends Error {
   override name = 'KafkaJSError'
   readonly retriable: boolean
-  readonly helpUrl: string | undefined = undefined
+  declare readonly helpUrl?: string
+  declare readonly cause?: Error
 
   constructor(error: Error | string, { retriable = true, cause }: Options = {}) {
     super(textOf(error), cause === undefined ? {} : { cause })

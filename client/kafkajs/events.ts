@@ -77,12 +77,8 @@ export interface BatchPayload {
 }
 
 export interface TopicOffsets {
-  readonly topic: string
-  readonly partitions: readonly {
-    readonly partition: number
-    readonly offset: string
-    readonly metadata?: string | null | undefined
-  }[]
+  topic: string
+  partitions: { partition: number; offset: string; metadata?: string | null | undefined }[]
 }
 
 /** What each consumer event carries; those of producers and admins are its last five. */

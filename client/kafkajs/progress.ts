@@ -44,7 +44,7 @@ export class Progress {
       .map(([, place]) => place)
   }
 
-  get uncommittedOffsets(): readonly TopicOffsets[] {
+  get uncommittedOffsets(): TopicOffsets[] {
     return byTopic(this.uncommitted)
   }
 
@@ -65,7 +65,7 @@ export class Progress {
 }
 
 /** Places as kafkajs groups them. */
-export function byTopic(places: readonly Place[]): readonly TopicOffsets[] {
+export function byTopic(places: readonly Place[]): TopicOffsets[] {
   const topics = new Map<string, { partition: number; offset: string }[]>()
   for (const { topic, partition, next } of places) {
     const list = topics.get(topic) ?? []

@@ -109,9 +109,10 @@ export class Run {
     const held = new Set(consumer.assignment.map(partitionKey))
     if (!share.every(partition => held.has(partitionKey(partition)))) return
     if (share.some(p => consumer.position(p.topic, p.partition) === null)) return
-    membership.pending = null
     this.progress.clear()
     await this.beginAtStart(share)
+    if (membership.pending !== share) return
+    membership.pending = null
     for (const partition of share) {
       const seek = this.seeks.get(partitionKey(partition))
       if (seek !== undefined) this.moveTo(partition, seek)
@@ -120,6 +121,8 @@ export class Run {
     consumer.pause(share.filter(partition => pauses.isPaused(partition)))
     membership.joined()
     this.whenJoined?.()
+    // Who waited for this may seek and pause before the first message is handled.
+    await new Promise<void>(resolve => this.parts.settings.io.turn.write(resolve))
   }
 
   /** The next message of this partition; of partitions that others have, nothing happens. */

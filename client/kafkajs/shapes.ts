@@ -145,7 +145,7 @@ export interface TopicPartitionOffsetAndMetadata extends TopicPartitionOffset {
 }
 
 export interface Offsets {
-  topics: readonly TopicOffsets[]
+  topics: TopicOffsets[]
 }
 
 export interface EachMessagePayload {
