@@ -14,6 +14,12 @@ import {
 import type { CompareOptions } from './compare.ts'
 import type { BenchResult } from './result.ts'
 
+interface MicroOptions {
+  readonly check?: string
+  readonly write?: string
+  readonly json?: boolean
+}
+
 const HELP = `
 A workload is one of 'ottla bench list', or a file in YAML or JSON; 'ottla bench show NAME' prints one to start from.
 Latency counts from the moment at which a record was to be sent. Exit code 1: records were lost, came twice, out of
@@ -45,6 +51,14 @@ export function registerBench(program: Command, context: CliContext): void {
     const { compare } = await import('./compare.ts')
     await compare([a, b], options, context)
   })
+  bench
+    .command('micro [name...]')
+    .description('what pieces of the broker cost beside a calibration loop; for the project itself')
+    .option('--check <file.json>', 'exit code 1 if one is slower than there')
+    .option('--write <file.json>', 'write the ratios there')
+    .option('--json', 'print JSON')
+    .option('--verbose', 'show where an error comes from')
+    .action((names: string[], options: MicroOptions) => micro(names, options, context.terminal))
   bench
     .command('list')
     .description('the workloads that come along')
@@ -99,3 +113,43 @@ async function print(
   if (lost + duplicated + reordered + corrupt + failed === 0) return
   throw new ProblemsFoundError('not every record arrived once, whole and in order: see above.')
 }
+
+async function micro(
+  names: readonly string[],
+  { check, write, json }: MicroOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const [{ runMicros, slowerThan }, { fileBytes, writeText }, { table }] = await Promise.all([
+    import('./micro.ts'),
+    import('../cli/files.ts'),
+    import('../cli/topic-tables.ts'),
+  ])
+  const baseline =
+    check === undefined ? {} : (JSON.parse((await fileBytes(check)).toString()) as Ratios)
+  const first = await runMicros(names)
+  // What looks slower is looked at once more: what else ran on the machine may be gone.
+  const doubted =
+    check === undefined ? [] : first.filter(one => slowerThan([one], baseline).length > 0)
+  const again = doubted.length === 0 ? [] : await runMicros(doubted.map(({ name }) => name))
+  const results = first.map(one => {
+    const second = again.find(({ name }) => name === one.name)
+    return second !== undefined && second.ratio < one.ratio ? second : one
+  })
+  const rows = results.map(({ name, micros, ratio }) => [
+    name,
+    micros.toFixed(2),
+    ratio.toFixed(3),
+    baseline[name] === undefined ? '' : (ratio / baseline[name]).toFixed(2),
+  ])
+  if (json === true) terminal.out(`${JSON.stringify(results, null, 2)}\n`)
+  else terminal.out(table(['PIECE', 'CPU µs', 'OF CALIBRATION', 'TO BASELINE'], rows))
+  if (write !== undefined) {
+    const ratios = results.map(({ name, ratio }) => [name, Number(ratio.toPrecision(3))])
+    await writeText(write, `${JSON.stringify(Object.fromEntries(ratios), null, 2)}\n`)
+  }
+  const slower = check === undefined ? [] : slowerThan(results, baseline)
+  if (slower.length > 0)
+    throw new ProblemsFoundError(`slower than in ${check}: ${slower.join('; ')}.`)
+}
+
+type Ratios = Readonly<Record<string, number>>

@@ -60,8 +60,8 @@ const NAMED: Readonly<Record<string, Partial<Workload>>> = {
     pauses: [{ atSeconds: 10, seconds: 20 }],
   },
   'many-topics': {
-    description: '200 topics with 5 partitions each',
-    topics: 200,
+    description: '100 topics with 5 partitions each',
+    topics: 100,
     partitions: 5,
     lingerMs: 5,
     steps: [{ rate: 10_000, seconds: 30 }],
