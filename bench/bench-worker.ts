@@ -33,7 +33,7 @@ async function handle(message: ToWorker): Promise<void> {
     case 'stop':
       return producer?.stop()
     case 'drain': {
-      const checks = await consumer!.drain(message.streams, message.giveUpMs)
+      const checks = await consumer!.drain(message.streams)
       tell({ type: 'done', ...tally!.result(), streams: [], checks })
       await consumer!.close()
     }

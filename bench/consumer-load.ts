@@ -1,4 +1,5 @@
 /** The consumers of one process: every record read, its latency counted, its stamp checked. */
+import type { Admin } from '../client/admin.ts'
 import type { Client } from '../client/client.ts'
 import type { Consumer, ConsumerBatch } from '../client/consumer.ts'
 import { type CheckCounts, StreamCheck, sumOfChecks } from './checks.ts'
@@ -7,6 +8,10 @@ import { monotonicUs } from './monotonic.ts'
 import { readStamp } from './payload.ts'
 import type { Tally } from './tally.ts'
 
+/** Nothing has come for so long: nothing will. */
+const GIVE_UP_MS = 10_000
+/** Nothing has come for so long: maybe that is because all of the log has been read. */
+const SETTLED_MS = 500
 const LOOK_EVERY_MS = 50
 
 interface Member {
@@ -20,6 +25,7 @@ export class ConsumerLoad {
   private readonly job: Job
   private readonly tally: Tally
   private readonly members: readonly Member[]
+  private readonly admin: Admin
   private beginUs = 0
   private corrupt = 0
   private progress = 0
@@ -28,6 +34,7 @@ export class ConsumerLoad {
   constructor(job: Job, client: Client, tally: Tally) {
     this.job = job
     this.tally = tally
+    this.admin = client.admin()
     const { topics, workload, members } = job
     const all = topics.flatMap(topic =>
       Array.from({ length: workload.partitions }, (_, partition) => ({ topic, partition })),
@@ -58,11 +65,12 @@ export class ConsumerLoad {
   }
 
   /** Goes on reading until everything is there, or nothing more comes; says what is wrong with it. */
-  async drain(streams: readonly Stream[], giveUpMs: number): Promise<CheckCounts> {
+  async drain(streams: readonly Stream[]): Promise<CheckCounts> {
     let [seen, sinceMs] = [-1, performance.now()]
     while (!this.isComplete(streams) && this.failure === null) {
       if (this.progress !== seen) [seen, sinceMs] = [this.progress, performance.now()]
-      if (performance.now() - sinceMs > giveUpMs) break
+      const idleMs = performance.now() - sinceMs
+      if (idleMs > GIVE_UP_MS || (idleMs > SETTLED_MS && (await this.isAtEnd()))) break
       await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS))
     }
     const counts = this.members.flatMap(member =>
@@ -77,6 +85,7 @@ export class ConsumerLoad {
   }
 
   async close(): Promise<void> {
+    this.admin.close()
     await Promise.all(this.members.map(({ consumer }) => consumer.close()))
   }
 
@@ -88,6 +97,20 @@ export class ConsumerLoad {
           : check.lost(stream.sent, stream.failed) === 0,
       ),
     )
+  }
+
+  /** Whether everything that there is in the partitions has been read; what is still missing is not there. */
+  private async isAtEnd(): Promise<boolean> {
+    const all = this.members.flatMap(({ consumer, partitions }) =>
+      partitions.map(one => ({ ...one, consumer })),
+    )
+    const queries = all.map(({ topic, partition }) => ({ topic, partition, at: 'latest' as const }))
+    const ends = await this.admin.listOffsets(queries).catch(() => [])
+    return all.every(({ consumer, topic, partition }, i) => {
+      const end = ends[i]
+      const position = consumer.position(topic, partition)
+      return end !== undefined && end.error === null && position !== null && position >= end.offset
+    })
   }
 
   private hold(isHeld: boolean): void {

@@ -30,8 +30,8 @@ export type ToWorker =
   | { readonly type: 'begin'; readonly atUs: number }
   /** Nothing more is sent; what is on its way still counts. */
   | { readonly type: 'stop' }
-  /** Everything that was sent: read up to there, or until nothing comes for so long; then say what is missing. */
-  | { readonly type: 'drain'; readonly streams: readonly Stream[]; readonly giveUpMs: number }
+  /** Everything that was sent: read up to there, then say what is missing. */
+  | { readonly type: 'drain'; readonly streams: readonly Stream[] }
 
 export interface Interval {
   readonly type: 'interval'

@@ -28,8 +28,6 @@ export interface RunOptions {
   /** Called each second. */
   live?(progress: LiveProgress): void
   readonly keepTopics?: boolean
-  /** How long to wait for records while none comes. Default: 10 s. */
-  readonly drainMs?: number
 }
 
 export interface LiveProgress {
@@ -47,7 +45,6 @@ export interface LiveProgress {
 /** From the answer of the last process until the first record. */
 const BEGIN_AFTER_US = 300_000
 const READY_WITHIN_MS = 60_000
-const DRAIN_MS = 10_000
 const SAMPLE_EVERY_MS = 500
 
 interface Worker {
@@ -183,7 +180,6 @@ async function drive(options: RunOptions, phases: readonly Phase[], workers: rea
   const beginUs = Math.ceil(monotonicUs()) + BEGIN_AFTER_US
   for (const worker of workers) worker.tell({ type: 'begin', atUs: beginUs })
   const usage: Sample[] = []
-  const giveUpMs = options.drainMs ?? DRAIN_MS
   const sampler = setInterval(() => void sample(options.usage, beginUs, usage), SAMPLE_EVERY_MS)
   const follower = setInterval(() => follow(options, phases, workers, beginUs), 1000)
   const stop = () => {
@@ -195,7 +191,7 @@ async function drive(options: RunOptions, phases: readonly Phase[], workers: rea
     const endUs = options.interrupted?.aborted ? monotonicUs() - beginUs : phases.at(-1)!.toUs
     await sample(options.usage, beginUs, usage)
     const streams = sent.flatMap(({ streams }) => streams)
-    for (const worker of consumers) worker.tell({ type: 'drain', streams, giveUpMs })
+    for (const worker of consumers) worker.tell({ type: 'drain', streams })
     const read = await Promise.all(consumers.map(({ done }) => done))
     return {
       producers: sent,

@@ -49,7 +49,7 @@ test('every record that is due is sent, acknowledged and read, by each group', a
 })
 
 async function withFault(fault: Fault) {
-  const proxy = await TamperingProxy.start(fault, 5)
+  const proxy = await TamperingProxy.start(fault)
   const config = { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy.port}` }
   const broker = await startBroker({ config })
   proxy.targetPort = broker.port
@@ -65,15 +65,7 @@ async function withFault(fault: Fault) {
       'test',
     )
     const bootstrap = `127.0.0.1:${proxy.port}`
-    // A record that never comes is waited for; the clock of that wait is not what is tested here.
-    const { checks } = await runWorkload({
-      bootstrap,
-      label: fault,
-      workload,
-      workers: 1,
-      usage,
-      drainMs: 1_500,
-    })
+    const { checks } = await runWorkload({ bootstrap, label: fault, workload, workers: 1, usage })
     assert.equal(proxy.hasTampered, true)
     return checks
   } finally {
@@ -84,17 +76,17 @@ async function withFault(fault: Fault) {
 
 const none = { lost: 0, duplicated: 0, reordered: 0, corrupt: 0 }
 
-for (const [fault, expected] of [
-  ['drop', { ...none, lost: 1 }],
-  ['double', { ...none, duplicated: 1 }],
-  ['reorder', { ...none, reordered: 1 }],
-  // What cannot be read is not known to have come.
-  ['damage', { ...none, lost: 1, corrupt: 1 }],
-] as const) {
-  test(`one record that a proxy tampers with is counted: ${fault}`, async () => {
-    assert.deepEqual(await withFault(fault), expected)
+test('one record that a proxy drops, doubles, reorders or damages is counted', async () => {
+  const faults = ['drop', 'double', 'reorder', 'damage'] as const
+  const counts = await Promise.all(faults.map(withFault))
+  assert.deepEqual(Object.fromEntries(faults.map((fault, i) => [fault, counts[i]])), {
+    drop: { ...none, lost: 1 },
+    double: { ...none, duplicated: 1 },
+    reorder: { ...none, reordered: 1 },
+    // What cannot be read is not known to have come.
+    damage: { ...none, lost: 1, corrupt: 1 },
   })
-}
+})
 
 test('what is interrupted is a partial result of what was sent until then', async () => {
   const broker = await startBroker()

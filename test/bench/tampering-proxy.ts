@@ -1,6 +1,6 @@
 /**
  * Stands between clients and a broker and does one thing wrong, once: with the records of the first Produce request that holds
- * enough of them after the first `after` requests. Everything else passes as it is.
+ * enough of them. Everything else passes as it is.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
@@ -38,19 +38,17 @@ export class TamperingProxy {
   private readonly server: Server
   private readonly fault: Fault
   private readonly sockets = new Set<Socket>()
-  private left: number
 
-  private constructor(server: Server, fault: Fault, after: number) {
+  private constructor(server: Server, fault: Fault) {
     this.server = server
     this.fault = fault
-    this.left = after
     server.on('connection', client => this.serve(client))
   }
 
-  static async start(fault: Fault, after: number): Promise<TamperingProxy> {
+  static async start(fault: Fault): Promise<TamperingProxy> {
     const server = createServer({ noDelay: true })
     await once(server.listen(0, '127.0.0.1'), 'listening')
-    return new TamperingProxy(server, fault, after)
+    return new TamperingProxy(server, fault)
   }
 
   get port(): number {
@@ -88,7 +86,7 @@ export class TamperingProxy {
   }
 
   private passed(frame: Buffer): readonly Buffer[] {
-    if (this.hasTampered || frame.readInt16BE(4) !== PRODUCE || this.left-- > 0) return [frame]
+    if (this.hasTampered || frame.readInt16BE(4) !== PRODUCE) return [frame]
     const reader = new Reader(frame, 4, frame.length)
     const { apiVersion: version, correlationId, clientId } = readRequestHeader(reader)
     const api = apiByKey(PRODUCE)!
