@@ -2,7 +2,7 @@
  * How long a clean start takes with many partitions, and what it reads: 2,000 partitions with 5 segments each under
  * `ulimit -n 1024`, beside a plain readdir and stat of the same tree.
  *
- *   node dist/bench/clean-start.js [partitions] [segments] [starts]
+ *   node dist/bench/clean-start.js [partitions] [segments] [starts] [directory to keep and use again]
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -49,6 +49,16 @@ class CountingDisk extends SystemDisk {
   override readFile(path: string): Promise<Buffer | null> {
     this.count('read', path)
     return super.readFile(path)
+  }
+
+  override openSync(path: string) {
+    this.count('open', path)
+    return super.openSync(path)
+  }
+
+  override readFileSync(path: string): Buffer | null {
+    this.count('read', path)
+    return super.readFileSync(path)
   }
 
   override list(path: string) {
@@ -159,14 +169,15 @@ async function startProcess(dataDir: string): Promise<void> {
   console.log(`stopped after ${(performance.now() - stopMs).toFixed(0)} ms`)
 }
 
-const home = fs.mkdtempSync(join(tmpdir(), 'ottla-clean-start-'))
+const kept = process.argv[5]
+const home = kept ?? fs.mkdtempSync(join(tmpdir(), 'ottla-clean-start-'))
 const dataDir = join(home, 'data')
 try {
   console.log(`node ${process.version}, ${cpus()[0]?.model}`)
-  console.log(
-    `${partitions} partitions with ${segments} segments: made in`,
-    await took(() => prepare(dataDir)),
-  )
+  if (!fs.existsSync(dataDir)) {
+    const madeIn = await took(() => prepare(dataDir))
+    console.log(`${partitions} partitions with ${segments} segments: made in ${madeIn}`)
+  }
   let files = 0
   const plain = await took(() => {
     files = walk(dataDir)
@@ -182,5 +193,5 @@ try {
   console.log(`asked of the disk: ${counted.map(([key, count]) => `${count} × ${key}`).join(', ')}`)
   await broker.stop()
 } finally {
-  fs.rmSync(home, { recursive: true, force: true })
+  if (kept === undefined) fs.rmSync(home, { recursive: true, force: true })
 }

@@ -35,7 +35,8 @@ export interface FoundPartition {
 
 /** What adoption needs to know of the data directory. */
 export interface AdoptableDirectory {
-  partitions(): Promise<readonly FoundPartition[]>
+  /** Those that are not open. */
+  unopened(): readonly FoundPartition[]
 }
 
 export interface AdoptionOptions {
@@ -53,7 +54,7 @@ export async function adoptOnce(options: AdoptionOptions): Promise<void> {
   if (entries.some(({ key }) => key === META_KEY)) return
   const { clusterId } = await store.info()
   const changes = [{ key: META_KEY, value: JSON.stringify({ format: FORMAT, clusterId }) }]
-  const topics = groupByTopic(await directory.partitions())
+  const topics = groupByTopic(directory.unopened())
   const adopted = await Promise.all(
     [...topics].map(([name, found]) => adoptTopic(name, found, options)),
   )
@@ -68,12 +69,12 @@ export async function adoptOnce(options: AdoptionOptions): Promise<void> {
 }
 
 /** Names the directories of partitions that the metadata does not know; they are not touched. */
-export async function nameUnknown(
+export function nameUnknown(
   image: ClusterImage,
   directory: AdoptableDirectory,
   logger: Logger,
-): Promise<void> {
-  for (const found of await directory.partitions()) {
+): void {
+  for (const found of directory.unopened()) {
     const why = whyUnknown(image.topics.get(found.topic), found)
     if (why === null) continue
     const { topic, partition } = found

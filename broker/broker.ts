@@ -219,7 +219,7 @@ export class Broker {
     const isEverythingHere = this.directories.offline.length + this.replicas.offlineCount === 0
     await rememberDirectories(this.store, this.directories, isEverythingHere)
     this.finishDeletions()
-    await nameUnknown(this.image, this.directories, this.logger)
+    nameUnknown(this.image, this.directories, this.logger)
     let nextId = 0
     for (const { log } of this.replicas.all()) {
       for (const { producerId } of log.activeProducers()) nextId = Math.max(nextId, producerId + 1)

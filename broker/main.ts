@@ -57,8 +57,9 @@ export async function runBroker(options: RunBrokerOptions): Promise<void> {
     process.exitCode = error instanceof ConfigError ? 2 : 1
     return logger.error('broker not started', { reason: (error as Error).message })
   }
-  sayReady(running, logger)
+  // Whoever waits for the line may send a signal at once.
   stopOnSignal(running, logger)
+  sayReady(running, logger)
   void running.failed.then(reason => {
     logger.error('broker stopped', { reason })
     process.exit(1)

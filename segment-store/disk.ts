@@ -33,10 +33,14 @@ export interface Disk {
    * no right to write, for whoever only looks.
    */
   open(path: string, options?: { create?: boolean; readOnly?: boolean }): Promise<File>
+  /** Opens what is there, at once: for a log that is needed in the middle of an append. */
+  openSync(path: string): File
   /** Creates an empty file at once, or empties the one that is there: a log rolls in the middle of an append. */
   createSync(path: string): File
   /** The whole of a small file; null where there is none. */
   readFile(path: string): Promise<Buffer | null>
+  /** The same at once: a start reads thousands of files of a few bytes, and an append the indexes that it goes on with. */
+  readFileSync(path: string): Buffer | null
   /** Replaces a small file: written aside, synced, renamed over, directory synced. A crash leaves the old or the new. */
   replaceFile(path: string, bytes: Buffer): Promise<void>
   /** Names in a directory with what they are; empty where there is none. */

@@ -7,6 +7,7 @@
  */
 import { ProtocolError } from '../protocol/errors.ts'
 import type { LogConfig } from './config.ts'
+import { LoadedIndexes } from './loaded-indexes.ts'
 import type { Log } from './log.ts'
 import {
   DirectoryLockedError,
@@ -19,7 +20,7 @@ import { Staging } from './staging.ts'
 import { type DiskFailure, isStorageFailure } from './watched-disk.ts'
 
 export interface LogDirectoriesOptions
-  extends Omit<LogDirectoryOptions, 'path' | 'staging' | 'onFailed'> {
+  extends Omit<LogDirectoryOptions, 'path' | 'staging' | 'indexes' | 'onFailed'> {
   /** At least one, no two alike. */
   readonly paths: readonly string[]
   /** A directory went offline while it was in use. */
@@ -45,7 +46,7 @@ export class LogDirectories {
   static async open(options: LogDirectoriesOptions): Promise<LogDirectories> {
     const opened: LogDirectory[] = []
     const unreadable: OfflineDirectory[] = []
-    const staging = new Staging()
+    const shared = { staging: new Staging(), indexes: new LoadedIndexes() }
     // Of one that fails while it is opened, opening tells.
     const onFailed = (directory: LogDirectory, failure: DiskFailure) => {
       if (opened.includes(directory)) options.onFailed(directory, failure)
@@ -53,14 +54,14 @@ export class LogDirectories {
     try {
       for (const path of options.paths) {
         try {
-          opened.push(await LogDirectory.open({ ...options, path, staging, onFailed }))
+          opened.push(await LogDirectory.open({ ...options, ...shared, path, onFailed }))
         } catch (error) {
           if (!isStorageFailure(error)) throw error
           unreadable.push({ path, error: error as Error })
         }
       }
       if (opened.length === 0) throw noneReadable(unreadable)
-      await refuseTwice(opened)
+      refuseTwice(opened)
       return new LogDirectories(opened, unreadable)
     } catch (error) {
       for (const directory of opened) await directory.abandon()
@@ -89,9 +90,9 @@ export class LogDirectories {
     return this.unreadable.length === 0 && this.all.every(each => each.wasCleanShutdown)
   }
 
-  /** Every directory that looks like a log, opened or not. */
-  async partitions(): Promise<PartitionDirectory[]> {
-    return (await Promise.all(this.online.map(each => each.partitions()))).flat()
+  /** Every directory that looks like a log and is not open. */
+  unopened(): PartitionDirectory[] {
+    return this.online.flatMap(each => each.unopened())
   }
 
   /**
@@ -110,7 +111,7 @@ export class LogDirectories {
   ): Promise<Log> {
     const name = `${topic}-${partition}`
     for (;;) {
-      const found = await this.find(name, topicId)
+      const found = this.find(name, topicId)
       const absent = this.absent
       if (found === null && !isNew && absent !== null) {
         const why = `${name} is in no data directory that can be read, and ${absent}`
@@ -136,11 +137,11 @@ export class LogDirectories {
   }
 
   /** Where the log of this name is. Of two, an earlier topic of that name left one: its id tells. */
-  private async find(name: string, topicId: string | null): Promise<LogDirectory | null> {
+  private find(name: string, topicId: string | null): LogDirectory | null {
     const having = this.online.filter(each => each.hasLog(name))
     if (having.length < 2) return having[0] ?? null
     for (const directory of having) {
-      if ((await directory.topicIdOf(name)) === topicId) return directory
+      if (directory.topicIdOf(name) === topicId) return directory
     }
     return having[0]!
   }
@@ -214,7 +215,7 @@ async function eachOf(
 }
 
 /** One log in two directories: nobody can know which one is right. Logs of two topics of one name are no such case. */
-async function refuseTwice(directories: readonly LogDirectory[]): Promise<void> {
+function refuseTwice(directories: readonly LogDirectory[]): void {
   const places = new Map<string, LogDirectory[]>()
   for (const directory of directories) {
     for (const name of directory.logNames()) {
@@ -227,7 +228,7 @@ async function refuseTwice(directories: readonly LogDirectory[]): Promise<void> 
     if (having.length < 2) continue
     const byId = new Map<string | null, LogDirectory>()
     for (const directory of having) {
-      const id = await directory.topicIdOf(name)
+      const id = directory.topicIdOf(name)
       const other = byId.get(id)
       if (other !== undefined) {
         throw new Error(

@@ -3,6 +3,7 @@
  *
  *   .lock                                our exclusive lock (directory-lock.ts)
  *   meta.properties                      whose directory this is
+ *   .ottla-clean-segments                what the clean stop knew of each log's newest segment (clean-segments.ts)
  *   .kafka_cleanshutdown                 there between a clean stop and the next start; without it logs are recovered
  *   recovery-point-offset-checkpoint     of each log: below it everything is on the medium
  *   log-start-offset-checkpoint          where a log starts, if that is not 0
@@ -31,14 +32,23 @@ import {
   parsePartitionMetadata,
   RECOVERY_POINTS,
 } from './checkpoint.ts'
+import {
+  CLEAN_SEGMENTS,
+  type CleanSegment,
+  type CleanSegments,
+  encodeCleanSegments,
+  readCleanSegments,
+} from './clean-segments.ts'
 import type { LogConfig } from './config.ts'
 import { DeletedFiles } from './deleted-files.ts'
 import { type Disk, type DiskLock, isSystemError, LockedError } from './disk.ts'
 import { FreeSpace } from './free-space.ts'
+import { LoadedIndexes } from './loaded-indexes.ts'
 import { Log } from './log.ts'
 import type { LogCallbacks, StoreLog } from './log-options.ts'
 import { asideName, isDeletedLog, removeAside, whyLeftAlone } from './logs-aside.ts'
 import { OffsetCheckpoints } from './offset-checkpoints.ts'
+import { segmentFileName } from './segment.ts'
 import { Staging } from './staging.ts'
 import { type DiskFailure, WatchedDisk } from './watched-disk.ts'
 
@@ -67,6 +77,7 @@ export interface LogDirectoryOptions {
   readonly log?: StoreLog
   /** Shared by all directories of a broker; without it this one has its own. */
   readonly staging?: Staging
+  readonly indexes?: LoadedIndexes
   /** The directory is offline from now on; called once, before its logs hear of it. */
   readonly onFailed?: (directory: LogDirectory, failure: DiskFailure) => void
 }
@@ -94,6 +105,7 @@ export class LogDirectory {
   private readonly options: LogDirectoryOptions
   private readonly lock: DiskLock
   private readonly staging: Staging
+  private readonly indexes: LoadedIndexes
   /** Dropped segments that stay for `file.delete.delay.ms`; whoever has a timer calls its `sweep`. */
   readonly deletedFiles: DeletedFiles
   /** The room that is left; whoever has a timer calls its `check`. */
@@ -112,6 +124,8 @@ export class LogDirectory {
   /** A log could not be opened, so its state is as it was found: not clean. */
   private hasUnopened = false
   private readonly checkpoints: OffsetCheckpoints
+  /** As the clean stop before this start noted them. */
+  private cleanSegments: CleanSegments = new Map()
 
   /** Takes the lock and reads what is there; creates the directory. Rejects with DirectoryLockedError. */
   static async open(options: LogDirectoryOptions): Promise<LogDirectory> {
@@ -140,6 +154,7 @@ export class LogDirectory {
     this.options = options
     this.lock = lock
     this.staging = options.staging ?? new Staging()
+    this.indexes = options.indexes ?? new LoadedIndexes()
     this.watched = new WatchedDisk(options.disk, failure => this.fail(failure))
     this.disk = this.watched
     this.deletedFiles = new DeletedFiles(this.disk, () => options.io.clock.nowMs())
@@ -170,7 +185,9 @@ export class LogDirectory {
     }
     this.wasCleanShutdown = this.files.has(CLEAN_MARK)
     if (this.wasCleanShutdown) {
+      this.cleanSegments = readCleanSegments(disk, path, this.options.log)
       await disk.remove(`${path}/${CLEAN_MARK}`)
+      await disk.remove(`${path}/${CLEAN_SEGMENTS}`)
       await disk.syncDirectory(path)
     } else if (this.names.size > 0) {
       // A killed process may have made directories whose names are not on the medium yet.
@@ -217,16 +234,17 @@ export class LogDirectory {
     this.properties = properties
   }
 
-  /** Every directory that looks like a log, opened or not. */
-  async partitions(): Promise<PartitionDirectory[]> {
+  /** Every directory that looks like a log and is not open. */
+  unopened(): PartitionDirectory[] {
     const found: PartitionDirectory[] = []
     for (const name of this.names) {
+      if (this.logs.has(name)) continue
       const dash = name.lastIndexOf('-')
       const directory = `${this.path}/${name}`
       found.push({
         topic: name.slice(0, dash),
         partition: Number(name.slice(dash + 1)),
-        topicId: await this.topicIdOf(name),
+        topicId: this.topicIdOf(name),
         directory,
       })
     }
@@ -234,9 +252,9 @@ export class LogDirectory {
   }
 
   /** The topic id that the directory of this name says it is of; null where it does not say so. */
-  async topicIdOf(name: string): Promise<string | null> {
+  topicIdOf(name: string): string | null {
     const directory = `${this.path}/${name}`
-    const bytes = await this.disk.readFile(`${directory}/${PARTITION_METADATA}`)
+    const bytes = this.disk.readFileSync(`${directory}/${PARTITION_METADATA}`)
     if (bytes === null) return null
     try {
       return parsePartitionMetadata(bytes)
@@ -287,7 +305,9 @@ export class LogDirectory {
     const { io, buffers, producerIdExpirationMs, log } = this.options
     const { disk } = this
     const directory = `${this.path}/${name}`
-    await this.setStrayAside(name, topicId)
+    const known = this.names.has(name) ? this.topicIdOf(name) : null
+    const isStray = topicId !== null && known !== null && known !== topicId
+    if (isStray) await this.setStrayAside(name, known, topicId)
     const isNew = !this.names.has(name)
     if (isNew) {
       // What an earlier log of this name had reached says nothing about this one, also after a crash.
@@ -296,8 +316,7 @@ export class LogDirectory {
       this.names.add(name)
       this.making.delete(name)
     }
-    const found = isNew ? null : await this.topicIdOf(name)
-    if (found === null && topicId !== null) {
+    if (topicId !== null && known !== topicId) {
       const bytes = encodePartitionMetadata(topicId)
       await disk.replaceFile(`${directory}/${PARTITION_METADATA}`, bytes)
     }
@@ -310,11 +329,13 @@ export class LogDirectory {
       turn: io.turn,
       buffers,
       staging: this.staging,
+      indexes: this.indexes,
       deletedFiles: this.deletedFiles,
       producerIdExpirationMs,
       nowMs: io.clock.nowMs(),
       monotonicMs: () => io.clock.monotonicMs(),
       wasCleanShutdown: isNew || this.wasCleanShutdown,
+      cleanSegment: isNew ? undefined : this.cleanSegments.get(name),
       recoveryPoint: checkpoints.offsetOf(RECOVERY_POINTS, name) ?? 0,
       logStartOffset: checkpoints.offsetOf(LOG_START_OFFSETS, name) ?? 0,
       ...(log === undefined ? {} : { log }),
@@ -343,10 +364,7 @@ export class LogDirectory {
    * A directory of this name that belongs to another topic id is what a deletion left that was decided and not begun, or
    * was put there by hand: a topic of the same name must not meet its data. It stays, under Kafka's name for such ones.
    */
-  private async setStrayAside(name: string, topicId: string | null): Promise<void> {
-    if (topicId === null || !this.names.has(name)) return
-    const found = await this.topicIdOf(name)
-    if (found === null || found === topicId) return
+  private async setStrayAside(name: string, found: string, topicId: string): Promise<void> {
     if (this.logs.has(name)) {
       const detail = `${this.path}/${name} is open for topic id ${found}, not ${topicId}`
       throw new ProtocolError('INCONSISTENT_TOPIC_ID', detail)
@@ -408,7 +426,7 @@ export class LogDirectory {
     for (const { name } of this.skipped) {
       if (!isDeletedLog(name)) continue
       const directory = `${this.path}/${name}`
-      const topicId = await this.topicIdOf(name)
+      const topicId = this.topicIdOf(name)
       const isOurs =
         topicId === null ? (await this.disk.list(directory)).length === 0 : !isKnown(topicId)
       if (!isOurs) continue
@@ -425,6 +443,7 @@ export class LogDirectory {
     const nowMs = this.options.io.clock.nowMs()
     for (const log of this.logs.values()) await log.housekeep(nowMs)
     await this.checkpoints.save()
+    await this.indexes.trim()
   }
 
   space(): Promise<{ totalBytes: number; freeBytes: number }> {
@@ -433,17 +452,35 @@ export class LogDirectory {
 
   /** A clean stop: closes the logs that are still open, and leaves the mark if all of them are well. */
   async close(): Promise<void> {
-    const { disk } = this
     if (this.failure !== null) return await this.abandon()
     try {
       for (const log of this.logs.values()) await log.close()
       await this.checkpoints.save()
       const areWell = [...this.logs.values()].every(log => log.failure === null)
-      const mark = () => disk.replaceFile(`${this.path}/${CLEAN_MARK}`, CLEAN_MARK_BYTES)
-      if (areWell && !this.hasUnopened) await this.free.withReserve(mark)
+      if (areWell && !this.hasUnopened) await this.free.withReserve(() => this.markClean())
     } finally {
       await this.lock.release()
     }
+  }
+
+  private async markClean(): Promise<void> {
+    const segments: CleanSegments = new Map()
+    for (const [name, log] of this.logs) {
+      const noted = await this.describe(log)
+      if (noted !== null) segments.set(name, noted)
+    }
+    await this.disk.replaceFile(`${this.path}/${CLEAN_SEGMENTS}`, encodeCleanSegments(segments))
+    await this.disk.replaceFile(`${this.path}/${CLEAN_MARK}`, CLEAN_MARK_BYTES)
+  }
+
+  /** What is known of a closed log's newest segment; null where its file is not what it should be. */
+  private async describe({ name, directory, active }: Log): Promise<CleanSegment | null> {
+    const before = this.cleanSegments.get(name)
+    // Not written to since. Where it was, and is as long as before, its time of modification will tell.
+    if (before !== undefined && active.isAsIn(before)) return before
+    const file = segmentFileName(active.baseOffset, '.log')
+    const found = (await this.disk.list(directory)).find(entry => entry.name === file)
+    return found?.size === active.size ? active.describe(found.modifiedMs) : null
   }
 
   /** Lets go of everything at once, without a mark: the next start recovers. */

@@ -3,9 +3,11 @@
  */
 import type { BufferPool } from '../protocol/buffer-pool.ts'
 import type { Turn } from '../protocol/io.ts'
+import type { CleanSegment } from './clean-segments.ts'
 import type { LogConfig } from './config.ts'
 import type { DeletedFiles } from './deleted-files.ts'
 import type { Disk } from './disk.ts'
+import type { LoadedIndexes } from './loaded-indexes.ts'
 import type { Staging } from './staging.ts'
 
 /** The part of a logger that the store needs. */
@@ -48,6 +50,7 @@ export interface LogOptions {
   readonly turn: Turn
   readonly buffers: BufferPool
   readonly staging: Staging
+  readonly indexes?: LoadedIndexes | undefined
   /** Where dropped files go; without it they are removed at once. */
   readonly deletedFiles?: DeletedFiles
   readonly producerIdExpirationMs: number
@@ -55,6 +58,8 @@ export interface LogOptions {
   /** For telling how far a long recovery has come; without it that is not told. */
   readonly monotonicMs?: () => number
   readonly wasCleanShutdown: boolean
+  /** What the clean stop noted of the newest segment; without it that is read. */
+  readonly cleanSegment?: CleanSegment | undefined
   /** Below it everything is known to be on the medium. */
   readonly recoveryPoint: number
   /** As checkpointed, or 0. */

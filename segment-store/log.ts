@@ -34,7 +34,7 @@ import type { LogSlice, ReadRequest } from './log-reader.ts'
 import * as reader from './log-reader.ts'
 import { LogWriter } from './log-writer.ts'
 import type { ProducerSnapshots } from './producer-snapshots.ts'
-import type { ProducerStates } from './producer-state.ts'
+import type { ActiveProducer, ProducerStates } from './producer-state.ts'
 import { type OpenedLog, openLog } from './recovery.ts'
 import { enforceRetention } from './retention.ts'
 import { mustRoll } from './rolling.ts'
@@ -46,6 +46,7 @@ import { findByTimestamp, findMaxTimestamp, type TimestampAndOffset } from './ti
 export type { EpochEndOffset } from './leader-epochs.ts'
 export type { LogCallbacks, LogOptions, StoreLog } from './log-options.ts'
 export type { LogSlice, ReadRequest } from './log-reader.ts'
+export type { ActiveProducer } from './producer-state.ts'
 export type { TimestampAndOffset } from './time-search.ts'
 export type { AbortedTransaction } from './txn-index.ts'
 
@@ -57,15 +58,6 @@ export interface AppendInfo {
   /** The broker's time where the topic wants it in the records, otherwise -1. */
   readonly logAppendTimeMs: number
   readonly logStartOffset: number
-}
-
-export interface ActiveProducer {
-  readonly producerId: number
-  readonly epoch: number
-  readonly lastSequence: number
-  readonly lastTimestamp: number
-  readonly coordinatorEpoch: number
-  readonly currentTxnStartOffset: number
 }
 
 /** Sealed segments whose indexes stay in memory after a roll; the rest are read again when needed. */
@@ -186,6 +178,7 @@ export class Log implements reader.ReadableLog, LogParts {
     nowMs: number,
   ): AppendInfo {
     if (!this.writer.canAppend) throw this.writer.storageError()
+    if (!this.active.isLoaded) this.loadActive()
     const producerId = batches.producerId(batch, 0)
     if (producerId !== batches.NO_PRODUCER_ID) {
       const earlier = this.checkProducer(batch, producerId)
@@ -243,7 +236,17 @@ export class Log implements reader.ReadableLog, LogParts {
     }
   }
 
+  private loadActive(): void {
+    try {
+      this.active.loadNow()
+    } catch (error) {
+      this.writer.fail(error)
+      throw this.writer.storageError()
+    }
+  }
+
   roll(nowMs: number): void {
+    if (!this.active.isLoaded) this.loadActive()
     const old = this.active
     this.writer.flush()
     if (this.failure !== null) throw this.writer.storageError()
@@ -271,7 +274,8 @@ export class Log implements reader.ReadableLog, LogParts {
     this.writer.inBackground(() => this.finishRoll(offset, snapshot))
   }
   get place(): SegmentPlace {
-    return { disk: this.disk, directory: this.directory, staging: this.staging }
+    const { disk, directory, staging } = this
+    return { disk, directory, staging, indexes: this.options.indexes }
   }
 
   private async finishRoll(offset: number, snapshot: Buffer): Promise<void> {
@@ -356,14 +360,7 @@ export class Log implements reader.ReadableLog, LogParts {
   }
 
   activeProducers(): ActiveProducer[] {
-    return Array.from(this.producers.entries(), entry => ({
-      producerId: entry.producerId,
-      epoch: entry.epoch,
-      lastSequence: entry.lastSequence,
-      lastTimestamp: entry.lastTimestamp,
-      coordinatorEpoch: entry.coordinatorEpoch,
-      currentTxnStartOffset: entry.currentTxnFirstOffset,
-    }))
+    return this.producers.active()
   }
 
   /** Once a minute: forgets producers that have gone and indexes of old segments that nobody read. */

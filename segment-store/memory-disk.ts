@@ -22,11 +22,15 @@ export class MemoryDisk implements Disk {
     this.nowMs = nowMs
   }
 
-  open(path: string, options: { create?: boolean } = {}): Promise<File> {
+  async open(path: string, options: { create?: boolean } = {}): Promise<File> {
+    if (options.create === true && !this.files.has(path)) return this.createSync(path)
+    return this.openSync(path)
+  }
+
+  openSync(path: string): File {
     const node = this.files.get(path)
-    if (node !== undefined) return Promise.resolve(new MemoryFile(node, this.nowMs))
-    if (options.create !== true) return Promise.reject(notFound(path))
-    return Promise.resolve(this.createSync(path))
+    if (node === undefined) throw notFound(path)
+    return new MemoryFile(node, this.nowMs)
   }
 
   createSync(path: string): File {
@@ -35,11 +39,13 @@ export class MemoryDisk implements Disk {
     return new MemoryFile(node, this.nowMs)
   }
 
-  readFile(path: string): Promise<Buffer | null> {
+  async readFile(path: string): Promise<Buffer | null> {
+    return this.readFileSync(path)
+  }
+
+  readFileSync(path: string): Buffer | null {
     const node = this.files.get(path)
-    return Promise.resolve(
-      node === undefined ? null : Buffer.from(node.bytes.subarray(0, node.size)),
-    )
+    return node === undefined ? null : Buffer.from(node.bytes.subarray(0, node.size))
   }
 
   replaceFile(path: string, bytes: Buffer): Promise<void> {

@@ -97,7 +97,7 @@ export class ProducerSnapshots {
     while (this.latest >= firstBase) {
       const { latest } = this
       try {
-        const bytes = (await this.disk.readFile(this.path(latest))) ?? Buffer.alloc(0)
+        const bytes = this.disk.readFileSync(this.path(latest)) ?? Buffer.alloc(0)
         producers.loadSnapshot(bytes, nowMs, latest)
         return latest
       } catch (error) {

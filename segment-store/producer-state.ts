@@ -135,6 +135,16 @@ export class ProducerEntry {
   }
 }
 
+/** What DescribeProducers tells of a producer. */
+export interface ActiveProducer {
+  readonly producerId: number
+  readonly epoch: number
+  readonly lastSequence: number
+  readonly lastTimestamp: number
+  readonly coordinatorEpoch: number
+  readonly currentTxnStartOffset: number
+}
+
 export class ProducerStates {
   private readonly producers = new Map<number, ProducerEntry>()
   /** Open transactions: producer id to first offset, in the order of those offsets. */
@@ -147,6 +157,17 @@ export class ProducerStates {
 
   get size(): number {
     return this.producers.size
+  }
+
+  active(): ActiveProducer[] {
+    return Array.from(this.producers.values(), entry => ({
+      producerId: entry.producerId,
+      epoch: entry.epoch,
+      lastSequence: entry.lastSequence,
+      lastTimestamp: entry.lastTimestamp,
+      coordinatorEpoch: entry.coordinatorEpoch,
+      currentTxnStartOffset: entry.currentTxnFirstOffset,
+    }))
   }
 
   entry(producerId: number): ProducerEntry | undefined {

@@ -1,8 +1,9 @@
 /**
  * Opening a log: what its files say, and after an unclean stop what is still true of them.
  *
- * After a clean stop the indexes, the producer snapshot and the epoch file are complete, and no batch is read but those
- * behind the last index entry. After an unclean one everything from the recovery point on is read and checked, batch by
+ * After a clean stop the indexes, the producer snapshot and the epoch file are complete. What it noted of the newest segment
+ * (clean-segments.ts) makes it unnecessary to look at any; without that, the batches behind the last index entry are read.
+ * After an unclean one everything from the recovery point on is read and checked, batch by
  * batch: the log is cut in front of the first that is torn or damaged, indexes are rebuilt, producers and leader epochs
  * replayed. Below the recovery point everything is known to be on the medium, so nothing there is read.
  *
@@ -14,10 +15,12 @@ import { type WalkEnd, walkBatches } from './batch-walker.ts'
 import { LEADER_EPOCHS } from './checkpoint.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import type { LogOptions, StoreLog } from './log-options.ts'
+import { OFFSET_ENTRY_BYTES } from './offset-index.ts'
 import { ProducerSnapshots } from './producer-snapshots.ts'
 import { ProducerStates } from './producer-state.ts'
-import { Segment } from './segment.ts'
+import { Segment, segmentFileName } from './segment.ts'
 import { finishSwaps } from './swap.ts'
+import { TIME_ENTRY_BYTES } from './time-index.ts'
 import { TxnIndex } from './txn-index.ts'
 
 /** A log file begins with a batch of format 0 or 1, which Kafka 4 no longer writes and we do not read. */
@@ -43,6 +46,8 @@ export interface OpenedLog {
 interface Inventory {
   readonly logs: Map<number, { size: number; modifiedMs: number }>
   readonly withTxnIndex: Set<number>
+  /** Of the sparse indexes, those that may be whole: their sizes are multiples of an entry's. */
+  readonly whole: Set<string>
   readonly snapshots: number[]
 }
 
@@ -84,9 +89,9 @@ class Opening {
       inventory.snapshots,
       options.log,
     )
-    await this.loadEpochs()
+    this.loadEpochs()
     await this.makeSegments(inventory)
-    const wasClean = options.wasCleanShutdown && (await this.openClean())
+    const wasClean = options.wasCleanShutdown && (await this.openClean(inventory))
     if (!wasClean) await this.recover()
     const active = this.segments.at(-1)!
     active.isActive = true
@@ -109,7 +114,12 @@ class Opening {
 
   private async takeInventory(): Promise<Inventory> {
     const { disk, directory } = this.options
-    const inventory: Inventory = { logs: new Map(), withTxnIndex: new Set(), snapshots: [] }
+    const inventory: Inventory = {
+      logs: new Map(),
+      withTxnIndex: new Set(),
+      whole: new Set(),
+      snapshots: [],
+    }
     const others: { name: string; base: number }[] = []
     for (const { name, isDirectory, size, modifiedMs } of await disk.list(directory)) {
       if (isDirectory) continue
@@ -123,6 +133,8 @@ class Opening {
       if (kind === 'log') inventory.logs.set(base, { size, modifiedMs })
       else if (kind === 'snapshot') inventory.snapshots.push(base)
       else others.push({ name, base })
+      if (kind === 'index' && size % OFFSET_ENTRY_BYTES === 0) inventory.whole.add(name)
+      if (kind === 'timeindex' && size % TIME_ENTRY_BYTES === 0) inventory.whole.add(name)
       if (kind === 'txnindex') inventory.withTxnIndex.add(base)
     }
     // Indexes without a log file are what an interrupted deletion leaves.
@@ -132,9 +144,9 @@ class Opening {
     return inventory
   }
 
-  private async loadEpochs(): Promise<void> {
+  private loadEpochs(): void {
     const { disk, directory } = this.options
-    const bytes = await disk.readFile(`${directory}/${LEADER_EPOCHS}`)
+    const bytes = disk.readFileSync(`${directory}/${LEADER_EPOCHS}`)
     if (bytes === null) return
     try {
       this.epochs = LeaderEpochs.parse(bytes)
@@ -180,18 +192,24 @@ class Opening {
   }
 
   /** Answers false where the files turn out not to be those of a clean stop. */
-  private async openClean(): Promise<boolean> {
-    const { directory } = this.options
+  private async openClean({ whole }: Inventory): Promise<boolean> {
+    const { directory, cleanSegment, nowMs } = this.options
     const active = this.segments.at(-1)!
-    await this.refuseOldFormat(active)
-    await active.load()
-    const { damage, position } = await active.scanTail()
-    if (damage !== null) {
-      this.log?.warn('damaged after a clean stop, recovering', { directory, damage, position })
-      return false
+    const { baseOffset } = active
+    const areIndexesThere = ['.index', '.timeindex'].every(suffix =>
+      whole.has(segmentFileName(baseOffset, suffix)),
+    )
+    const isKnown = cleanSegment !== undefined && areIndexesThere && active.resume(cleanSegment)
+    if (!isKnown) {
+      await this.refuseOldFormat(active)
+      await active.load()
+      const { damage, position } = await active.scanTail()
+      if (damage !== null) {
+        this.log?.warn('damaged after a clean stop, recovering', { directory, damage, position })
+        return false
+      }
+      if (active.size > 0) await active.loadFirstTimestamp()
     }
-    if (active.size > 0) await active.loadFirstTimestamp()
-    const { nowMs } = this.options
     await this.snapshots.restore(this.producers, this.segments, active.endOffset, nowMs)
     return true
   }

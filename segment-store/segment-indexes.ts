@@ -4,6 +4,7 @@
  *
  * Invariants: both indexes are in memory or neither is; neither points past the end of the log file.
  */
+import type { CleanSegment } from './clean-segments.ts'
 import type { Disk } from './disk.ts'
 import { OffsetIndex } from './offset-index.ts'
 import { readLastEntry, TimeIndex } from './time-index.ts'
@@ -26,6 +27,7 @@ export class SegmentIndexes {
   private areFilesBad = false
   /** Older entries are missing: a reader begins further in front, and these are not saved. */
   private isPartial = false
+  private saving: Promise<void> = Promise.resolve()
 
   constructor(baseOffset: number, path: string) {
     this.baseOffset = baseOffset
@@ -108,6 +110,19 @@ export class SegmentIndexes {
     this.bytesSinceEntry = made.bytesSinceEntry
   }
 
+  /** What a clean stop notes of them. */
+  describe(): Pick<CleanSegment, 'greatestTimestamp' | 'offsetOfGreatest' | 'bytesSinceEntry'> {
+    const { greatestTimestamp, offsetOfGreatest, bytesSinceEntry } = this
+    return { greatestTimestamp, offsetOfGreatest, bytesSinceEntry }
+  }
+
+  /** Goes on from there; they are read when they are needed. */
+  resume(clean: CleanSegment): void {
+    this.greatestTimestamp = clean.greatestTimestamp
+    this.offsetOfGreatest = clean.offsetOfGreatest
+    this.bytesSinceEntry = clean.bytesSinceEntry
+  }
+
   /** Accounts for a batch: an entry after every `intervalBytes`, as Kafka's. */
   note(
     last: number,
@@ -149,7 +164,13 @@ export class SegmentIndexes {
   }
 
   /** Makes the files equal to what is in memory; not in place where no recovery would see a torn one. */
-  async save(disk: Disk, inPlace: boolean): Promise<void> {
+  save(disk: Disk, inPlace: boolean): Promise<void> {
+    const run = this.saving.then(() => this.saveOnce(disk, inPlace))
+    this.saving = run.catch(() => {})
+    return run
+  }
+
+  private async saveOnce(disk: Disk, inPlace: boolean): Promise<void> {
     if (this.areFilesBad) {
       for (const suffix of ['.index', '.timeindex']) await disk.remove(this.path + suffix)
       this.areFilesBad = false

@@ -5,7 +5,8 @@
  *   file:   ┌ batch ┬ batch ┬ … ┬ batch ┐┌ batches staged in this turn ┐
  *           0                 writtenSize                            size
  *
- * Only the newest segment of a log is written. The others are *sealed*: opened when somebody asks, dropped by `unload`.
+ * Only the newest segment of a log is written; the others are *sealed*. Of all of them the file is opened and the indexes
+ * read when somebody asks for them, and dropped again by `unload`.
  *
  * Invariants: the file's name is the base offset; `writtenSize <= size`; the indexes never point past `size`.
  */
@@ -18,10 +19,13 @@ import {
   sizeInBytes,
 } from '../protocol/record-batch.ts'
 import { type WalkEnd, walkBatches } from './batch-walker.ts'
+import type { CleanSegment } from './clean-segments.ts'
 import { type Disk, type File, isDiskFull } from './disk.ts'
+import type { IndexOwner, LoadedIndexes } from './loaded-indexes.ts'
 import { MAX_RELATIVE_OFFSET } from './offset-index.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
-import { StagedRuns, type Staging } from './staging.ts'
+import { StagedWrites } from './staged-writes.ts'
+import type { Staging } from './staging.ts'
 import { TailPositions } from './tail-positions.ts'
 import { TxnIndex } from './txn-index.ts'
 
@@ -35,6 +39,8 @@ export interface SegmentPlace {
   readonly disk: Disk
   readonly directory: string
   readonly staging: Staging
+  /** Where segments with indexes in memory are counted; without it there is no limit. */
+  readonly indexes?: LoadedIndexes | undefined
 }
 
 /** `.log`, `.index`, …: file names are the base offset in 20 digits. */
@@ -45,7 +51,7 @@ export function segmentFileName(baseOffset: number, suffix: string): string {
 /** The files beside a `.log` file. */
 export const INDEX_SUFFIXES: readonly string[] = ['.index', '.timeindex', '.txnindex']
 
-export class Segment {
+export class Segment implements IndexOwner {
   readonly baseOffset: number
   /** Path of its files, without the suffix. */
   readonly path: string
@@ -68,8 +74,8 @@ export class Segment {
   wasUsed = false
 
   private readonly indexes: SegmentIndexes
+  private readonly loadedIndexes: LoadedIndexes | undefined
   private readonly disk: Disk
-  private readonly staging: Staging
   private config: SegmentConfig
   private openFile: File | null = null
   private loading: Promise<void> | null = null
@@ -77,8 +83,7 @@ export class Segment {
   /** Readers at work: the file stays open and the indexes in memory as long as there are any. */
   private users = 0
   private isClosing = false
-  private staged: StagedRuns
-  private idleRuns: StagedRuns | null = null
+  private readonly staged: StagedWrites
   private tail: TailPositions | null = null
 
   constructor(
@@ -89,7 +94,7 @@ export class Segment {
     createdMs: number,
   ) {
     this.disk = place.disk
-    this.staging = place.staging
+    this.loadedIndexes = place.indexes
     this.config = config
     this.baseOffset = baseOffset
     this.endOffset = baseOffset
@@ -98,7 +103,7 @@ export class Segment {
     this.size = size
     this.writtenSize = size
     this.createdMs = createdMs
-    this.staged = new StagedRuns(place.staging)
+    this.staged = new StagedWrites(place.staging)
   }
 
   /** A new, empty segment with its file, ready to be appended to. */
@@ -119,6 +124,7 @@ export class Segment {
   adopt(file: File, offsets: Buffer | null, times: Buffer | null): void {
     this.openFile = file
     this.indexes.adopt(offsets, times, this.config.segmentIndexBytes)
+    this.loadedIndexes?.took(this)
   }
 
   get file(): File {
@@ -130,7 +136,7 @@ export class Segment {
     return this.openFile !== null && this.indexes.areLoaded
   }
 
-  /** Greatest timestamp of its batches, -1 if they have none. Only after `load` or `loadMaxTimestamp`. */
+  /** Of its batches, -1 if they have none. Only after `load` or `loadMaxTimestamp`. */
   get maxTimestamp(): number {
     return this.indexes.greatestTimestamp
   }
@@ -144,7 +150,7 @@ export class Segment {
     return !this.staged.isEmpty
   }
 
-  /** Its files are closed for good, or will be when the last reader has finished. */
+  /** Its files are closed for good, or will be once the last reader has finished. */
   get isGone(): boolean {
     return this.isClosing
   }
@@ -156,6 +162,7 @@ export class Segment {
   /** Forgets the indexes and begins empty ones: for a new segment, or to fill them by walking the file. */
   startIndexes(): void {
     this.indexes.begin(this.config.segmentIndexBytes)
+    this.loadedIndexes?.took(this)
   }
 
   get areIndexesFull(): boolean {
@@ -175,18 +182,15 @@ export class Segment {
     if (this.size === 0) this.firstTimestamp = timestamp
     this.tail ??= new TailPositions()
     this.tail.add(first, this.size)
-    this.note(last, timestamp, this.size, batch.length)
+    const { indexIntervalBytes } = this.config
+    this.indexes.note(last, timestamp, this.size, batch.length, indexIntervalBytes)
     this.size += batch.length
     this.endOffset = last + 1
     return this.staged.add(batch)
   }
 
   get stagedBuffer(): Buffer {
-    return this.staged.lastBlock.buffer
-  }
-
-  private note(last: number, timestamp: number, position: number, size: number): void {
-    this.indexes.note(last, timestamp, position, size, this.config.indexIntervalBytes)
+    return this.staged.buffer
   }
 
   /**
@@ -194,51 +198,20 @@ export class Segment {
    * `writtenSize`. A failed write leaves `writtenSize` as it was and the file cut back to it.
    */
   write(): number | Promise<number> {
-    const runs = this.staged
     this.isDirty = true
-    try {
-      const outcome = this.file.append(runs.chunks())
-      if (typeof outcome === 'number') {
-        runs.clear()
-        this.writtenSize += outcome
-        return outcome
-      }
-      this.staged = this.idleRuns ?? new StagedRuns(this.staging)
-      this.idleRuns = null
-      return this.written(runs, outcome)
-    } catch (error) {
-      runs.clear()
-      return this.cutBack(error)
+    const outcome = this.staged.write(this.file, this.writtenSize)
+    if (typeof outcome !== 'number') {
+      return outcome.finally(() => {
+        this.isDirty = true // a sync that began meanwhile may not have met these bytes
+      })
     }
-  }
-
-  private async written(runs: StagedRuns, outcome: Promise<number>): Promise<number> {
-    try {
-      const count = await outcome
-      // A sync that ran meanwhile may not have seen these bytes.
-      this.isDirty = true
-      return count
-    } catch (error) {
-      return await this.cutBack(error)
-    } finally {
-      runs.clear()
-      this.idleRuns = runs
-    }
-  }
-
-  /** After a full disk the file may end inside a batch. Nobody was told of these bytes, so they may go. */
-  private async cutBack(error: unknown): Promise<never> {
-    try {
-      if (this.file.size > this.writtenSize) await this.file.truncate(this.writtenSize)
-    } catch {
-      // Recovery will cut the same bytes at the next start; the first error is the one to report.
-    }
-    throw error
+    this.writtenSize += outcome
+    return outcome
   }
 
   /** Gives up what is staged: the log has failed, or is being deleted. */
   dropStaged(): void {
-    this.staged.clear()
+    this.staged.drop()
   }
 
   /** Position of the batch that contains `offset`, if it is among the newest; -1 if that is not known here. */
@@ -299,14 +272,18 @@ export class Segment {
   private async readIndexes(): Promise<void> {
     if (this.isClosing) throw new ProtocolError('KAFKA_STORAGE_ERROR', `${this.path}.log is closed`)
     const { disk, path, indexes } = this
-    this.openFile ??= await disk.open(`${path}.log`)
+    const file = this.openFile ?? (await disk.open(`${path}.log`))
+    if (this.openFile === null) this.openFile = file
+    else if (this.openFile !== file) await file.close()
     if (indexes.areLoaded) return
-    const [offsets, times] = [
-      await disk.readFile(`${path}.index`),
-      await disk.readFile(`${path}.timeindex`),
-    ]
-    if (this.take(offsets, times)) return
-    indexes.replaceBy(await this.indexesFromBatches())
+    const offsets = await disk.readFile(`${path}.index`)
+    const times = await disk.readFile(`${path}.timeindex`)
+    if (indexes.areLoaded || this.take(offsets, times)) return
+    const made = await this.indexesFromBatches()
+    // An append that came meanwhile has not waited.
+    if (indexes.areLoaded) return
+    indexes.replaceBy(made)
+    this.loadedIndexes?.took(this)
     try {
       await this.saveIndexes(false)
     } catch (error) {
@@ -317,7 +294,41 @@ export class Segment {
 
   private take(offsets: Buffer | null, times: Buffer | null): boolean {
     const log = { bytes: this.size, endOffset: this.lastPossibleEnd }
-    return this.indexes.take(offsets, times, this.config.segmentIndexBytes, log)
+    if (!this.indexes.take(offsets, times, this.config.segmentIndexBytes, log)) return false
+    this.loadedIndexes?.took(this)
+    return true
+  }
+
+  /** `load` for an append, which does not wait. Indexes that would have to be made first are gone on without. */
+  loadNow(): void {
+    if (this.isLoaded) return
+    const { disk, path, indexes } = this
+    this.openFile ??= disk.openSync(`${path}.log`)
+    if (indexes.areLoaded) return
+    if (this.take(disk.readFileSync(`${path}.index`), disk.readFileSync(`${path}.timeindex`)))
+      return
+    indexes.goOnWithout(this.config.segmentIndexBytes)
+    this.loadedIndexes?.took(this)
+  }
+
+  /** What the next start may know of it without reading it; it is closed. */
+  describe(modifiedMs: number): CleanSegment {
+    const { baseOffset, size, endOffset, firstTimestamp } = this
+    return { baseOffset, size, modifiedMs, endOffset, firstTimestamp, ...this.indexes.describe() }
+  }
+
+  /** Goes on where a clean stop left it, if the file is as it was then. */
+  resume(clean: CleanSegment): boolean {
+    if (!this.isAsIn(clean)) return false
+    this.endOffset = clean.endOffset
+    this.firstTimestamp = clean.firstTimestamp
+    this.indexes.resume(clean)
+    return true
+  }
+
+  /** Whether the file was, when it was opened, as a clean stop noted it, and is as long now. */
+  isAsIn({ baseOffset, size, modifiedMs }: CleanSegment): boolean {
+    return baseOffset === this.baseOffset && size === this.size && modifiedMs === this.createdMs
   }
 
   /** While the last segment is being opened its end is not known yet. */
@@ -355,11 +366,12 @@ export class Segment {
     await this.saveIndexes(false)
   }
 
-  /** `note` for a batch that lies in a buffer. */
+  /** Accounts in the indexes for a batch that lies in a buffer. */
   noteBatch(buffer: Buffer, at: number, position: number): void {
     const timestamp = maxTimestamp(buffer, at)
     if (position === 0) this.firstTimestamp = timestamp
-    this.note(lastOffset(buffer, at), timestamp, position, sizeInBytes(buffer, at))
+    const [last, size] = [lastOffset(buffer, at), sizeInBytes(buffer, at)]
+    this.indexes.note(last, timestamp, position, size, this.config.indexIntervalBytes)
   }
 
   /** Learns a sealed segment's greatest timestamp from the last entry of its time index, without loading it. */
@@ -396,17 +408,36 @@ export class Segment {
     if (this.isClosing) await this.close()
   }
 
+  get indexBytes(): number {
+    return this.indexes.bytes
+  }
+
   /**
-   * Closes the file of a sealed segment and forgets its indexes; they are read again when needed. Does nothing while
-   * somebody reads it, or while there is something to save or to sync.
+   * Forgets the indexes, which are read again when needed, and closes the file of a sealed segment. Does nothing while
+   * somebody reads it, or while a sealed one has something to save or to sync.
    */
   async unload(): Promise<void> {
-    if (this.users > 0 || this.loading !== null || this.isDirty || this.isActive) return
-    if (!this.areIndexesSaved) return
+    const isUsed = () => this.users > 0 || this.loading !== null || this.hasStaged
+    if (isUsed()) return
+    if (this.isActive) return await this.unloadActive(isUsed)
+    if (this.isDirty || !this.areIndexesSaved) return
     const file = this.openFile
-    this.indexes.forget()
+    this.forgetIndexes()
     this.openFile = null
     await file?.close()
+  }
+
+  private async unloadActive(isUsed: () => boolean): Promise<void> {
+    this.indexes.seal()
+    await this.saveIndexes(true)
+    if (isUsed() || !this.isActive || !this.areIndexesSaved) return
+    this.forgetIndexes()
+    this.tail = null
+  }
+
+  private forgetIndexes(): void {
+    this.indexes.forget()
+    this.loadedIndexes?.gave(this)
   }
 
   /** Cuts the segment, also on the medium, so that `position` is its end and `endOffset` the next offset. */
@@ -460,6 +491,7 @@ export class Segment {
     this.isDirty = false
     if (this.users > 0) return
     await this.loading
+    this.loadedIndexes?.gave(this)
     const file = this.openFile
     this.openFile = null
     await file?.close()

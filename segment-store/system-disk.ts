@@ -47,6 +47,10 @@ export class SystemDisk implements Disk, SystemFiles {
     })
   }
 
+  openSync(path: string): File {
+    return this.openAt(path, fs.constants.O_RDWR, 0)
+  }
+
   createSync(path: string): File {
     const { O_RDWR, O_CREAT, O_TRUNC } = fs.constants
     return this.openAt(path, O_RDWR, O_CREAT | O_TRUNC)
@@ -90,32 +94,31 @@ export class SystemDisk implements Disk, SystemFiles {
     }
   }
 
+  readFileSync(path: string): Buffer | null {
+    try {
+      return fs.readFileSync(path)
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return null
+      throw error
+    }
+  }
+
   replaceFile(path: string, bytes: Buffer): Promise<void> {
     return replaceByRename(this, path, bytes)
   }
 
+  /** At once, as opening: a start looks at tens of thousands of names. */
   async list(path: string): Promise<readonly DirectoryEntry[]> {
     const entries: DirectoryEntry[] = []
-    for (const entry of await this.names(path)) {
-      try {
-        const { size, mtimeMs } = await fs.promises.stat(`${path}/${entry.name}`)
-        const isDirectory = entry.isDirectory()
-        entries.push({ name: entry.name, isDirectory, size, modifiedMs: Math.floor(mtimeMs) })
-      } catch (error) {
-        // Gone since it was listed.
-        if (codeOf(error) !== 'ENOENT') throw error
-      }
+    for (const entry of names(path)) {
+      const stat = fs.statSync(`${path}/${entry.name}`, { throwIfNoEntry: false })
+      // Gone since it was listed.
+      if (stat === undefined) continue
+      const { size, mtimeMs } = stat
+      const isDirectory = entry.isDirectory()
+      entries.push({ name: entry.name, isDirectory, size, modifiedMs: Math.floor(mtimeMs) })
     }
     return entries
-  }
-
-  private async names(path: string): Promise<fs.Dirent[]> {
-    try {
-      return await fs.promises.readdir(path, { withFileTypes: true })
-    } catch (error) {
-      if (codeOf(error) === 'ENOENT') return []
-      throw error
-    }
   }
 
   async makeDirectory(path: string): Promise<void> {
@@ -164,6 +167,15 @@ export class SystemDisk implements Disk, SystemFiles {
   async space(path: string): Promise<{ totalBytes: number; freeBytes: number }> {
     const { bsize, blocks, bavail } = await fs.promises.statfs(path)
     return { totalBytes: bsize * blocks, freeBytes: bsize * bavail }
+  }
+}
+
+function names(path: string): fs.Dirent[] {
+  try {
+    return fs.readdirSync(path, { withFileTypes: true })
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return []
+    throw error
   }
 }
 

@@ -51,7 +51,7 @@ export class WatchedDisk implements Disk {
     this.failure ??= error
   }
 
-  refuseIfFailed(): void {
+  private refuseIfFailed(): void {
     if (this.failure !== null) throw new DiskGoneError(this.failure)
   }
 
@@ -62,10 +62,20 @@ export class WatchedDisk implements Disk {
     return new DiskGoneError(error as Error)
   }
 
-  private async watch<T>(operation: string, path: string, run: () => Promise<T>): Promise<T> {
+  /** Runs an operation on a file; used by the open files too. */
+  async watch<T>(operation: string, path: string, run: () => Promise<T>): Promise<T> {
     this.refuseIfFailed()
     try {
       return await run()
+    } catch (error) {
+      throw this.judge(operation, path, error)
+    }
+  }
+
+  watchSync<T>(operation: string, path: string, run: () => T): T {
+    this.refuseIfFailed()
+    try {
+      return run()
     } catch (error) {
       throw this.judge(operation, path, error)
     }
@@ -77,13 +87,24 @@ export class WatchedDisk implements Disk {
     })
   }
 
+  openSync(path: string): File {
+    return new WatchedFile(
+      this,
+      path,
+      this.watchSync('open', path, () => this.disk.openSync(path)),
+    )
+  }
+
   createSync(path: string): File {
-    this.refuseIfFailed()
-    try {
-      return new WatchedFile(this, path, this.disk.createSync(path))
-    } catch (error) {
-      throw this.judge('create', path, error)
-    }
+    return new WatchedFile(
+      this,
+      path,
+      this.watchSync('create', path, () => this.disk.createSync(path)),
+    )
+  }
+
+  readFileSync(path: string): Buffer | null {
+    return this.watchSync('read', path, () => this.disk.readFileSync(path))
   }
 
   readFile(path: string): Promise<Buffer | null> {
@@ -172,20 +193,10 @@ class WatchedFile implements File {
   }
 
   private atOnce<T>(operation: string, run: () => T): T {
-    this.disk.refuseIfFailed()
-    try {
-      return run()
-    } catch (error) {
-      throw this.disk.judge(operation, this.path, error)
-    }
+    return this.disk.watchSync(operation, this.path, run)
   }
 
-  private async inTime<T>(operation: string, run: () => Promise<T>): Promise<T> {
-    this.disk.refuseIfFailed()
-    try {
-      return await run()
-    } catch (error) {
-      throw this.disk.judge(operation, this.path, error)
-    }
+  private inTime<T>(operation: string, run: () => Promise<T>): Promise<T> {
+    return this.disk.watch(operation, this.path, run)
   }
 }

@@ -17,11 +17,11 @@ function found(name: string, topicId: string | null): FoundPartition {
 async function adopt(partitions: readonly FoundPartition[], disk = new MemoryDisk()) {
   const store = await openLocalStore({ disk, path: PATH, clusterId: CLUSTER_ID })
   const logger = recordingLogger()
-  const directory = { partitions: () => Promise.resolve(partitions) }
+  const directory = { unopened: () => partitions }
   await adoptOnce({ store, directory, disk, nodeId: 7, logger })
   const { entries, revision } = await store.range('')
   const image = imageFromEntries(CLUSTER_ID, revision, entries)
-  await nameUnknown(image, directory, logger)
+  nameUnknown(image, directory, logger)
   const left = logger.lines
     .filter(({ event }) => event === 'directory left alone')
     .map(({ fields }) => `${fields['directory']}: ${fields['why']}`)

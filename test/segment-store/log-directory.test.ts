@@ -72,7 +72,7 @@ for (const { name, disk, root } of all) {
     const again = await open(disk, at)
     assert.equal(await disk.readFile(`${at}/.kafka_cleanshutdown`), null)
     assert.deepEqual(again.metaProperties, properties)
-    assert.deepEqual(await again.partitions(), [
+    assert.deepEqual(again.unopened(), [
       { topic: 'orders', partition: 0, topicId: TOPIC_ID, directory: `${at}/orders-0` },
     ])
     const reopened = await openOrders(again)
@@ -144,7 +144,7 @@ test('another topic id, foreign directories and broken checkpoints are told apar
       .sort(),
     ['__cluster_metadata-0', 'gone-0.1f-delete', 'lost+found', 'x-1-stray', 'y-1.2-future'],
   )
-  assert.equal((await directory.partitions()).length, 1)
+  assert.equal(directory.unopened().length, 1)
   await openOrders(directory)
   const other = TOPIC_ID.replace('Q', 'R')
   await assert.rejects(
@@ -176,7 +176,7 @@ test('a topic that is created anew does not meet the data of a deletion that a c
   assert.deepEqual(await names(crashed), ['orders-0', 'orders-0.…-stray'])
   await after.close()
   const again = await open(crashed, '/data')
-  const [found] = await again.partitions()
+  const [found] = again.unopened()
   assert.equal(found!.topicId, TOPIC_ID.replace('Q', 'R'))
 })
 
@@ -277,7 +277,7 @@ for (const wasClean of [true, false]) {
     const dumped = dumpedBatches()
     // What these logs were written with: the rebuilt indexes show it.
     const settings = config({ indexIntervalBytes: 512 })
-    for (const { topic, partition, topicId } of await directory.partitions()) {
+    for (const { topic, partition, topicId } of directory.unopened()) {
       const log = await directory.openLog(topic, partition, topicId, settings, ignore)
       const seen = (await readAll(log, 0, 100_000)).map(
         each => `${each.baseOffset}-${each.lastOffset} ${each.size}`,

@@ -176,6 +176,13 @@ export class SimulatedDisk implements Disk {
     return this.createSync(path)
   }
 
+  openSync(path: string): File {
+    this.beginRead({ kind: 'open', path, bytes: 0 })
+    const node = this.medium.find(path)
+    if (node instanceof FileNode) return new SimulatedFile(this, node, path)
+    throw notFound(path)
+  }
+
   createSync(path: string): File {
     const node = this.medium.find(path)
     if (node instanceof FileNode) {
@@ -189,6 +196,10 @@ export class SimulatedDisk implements Disk {
 
   async readFile(path: string): Promise<Buffer | null> {
     await this.wait()
+    return this.readFileSync(path)
+  }
+
+  readFileSync(path: string): Buffer | null {
     const node = this.medium.find(path)
     const size = node instanceof FileNode ? node.size : 0
     const count = this.beginRead({ kind: 'read', path, bytes: size })

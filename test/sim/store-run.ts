@@ -10,6 +10,7 @@ import assert from 'node:assert/strict'
 import { BufferPool } from '../../protocol/buffer-pool.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import * as batches from '../../protocol/record-batch.ts'
+import { LoadedIndexes } from '../../segment-store/loaded-indexes.ts'
 import { LogDirectory } from '../../segment-store/log-directory.ts'
 import { append, batch, bytesOf, config, ManualTurn, NOW } from '../segment-store/store-harness.ts'
 import { seededRandom } from '../tiers.ts'
@@ -299,13 +300,15 @@ export class StoreRun {
         uuid: () => this.newId(),
       },
       buffers: new BufferPool(1024 * 1024),
+      // Hardly any: they come and go.
+      indexes: new LoadedIndexes(100),
       producerIdExpirationMs: 1e12,
       log: {
         info: (event, fields) => this.say(`  ${event} ${JSON.stringify(fields)}`),
         warn: (event, fields) => this.say(`  ${event} ${JSON.stringify(fields)}`),
       },
     })
-    const found = await this.directory.partitions()
+    const found = this.directory.unopened()
     for (const partition of this.partitions) {
       const before = partition.deleted
       const there = found.find(each => each.partition === partition.number)
