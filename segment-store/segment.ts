@@ -5,8 +5,7 @@
  *   file:   ┌ batch ┬ batch ┬ … ┬ batch ┐┌ batches staged in this turn ┐
  *           0                 writtenSize                            size
  *
- * Only the newest segment of a log is written; the others are *sealed*. Of all of them the file is opened and the indexes
- * read when somebody asks for them, and dropped again by `unload`.
+ * Only the newest segment is written; the others are *sealed*. What is needed is opened and read then, and dropped by `unload`.
  *
  * Invariants: the file's name is the base offset; `writtenSize <= size`; the indexes never point past `size`.
  */
@@ -182,8 +181,7 @@ export class Segment implements IndexOwner {
     if (this.size === 0) this.firstTimestamp = timestamp
     this.tail ??= new TailPositions()
     this.tail.add(first, this.size)
-    const { indexIntervalBytes } = this.config
-    this.indexes.note(last, timestamp, this.size, batch.length, indexIntervalBytes)
+    this.indexes.note(last, timestamp, this.size, batch.length, this.config.indexIntervalBytes)
     this.size += batch.length
     this.endOffset = last + 1
     return this.staged.add(batch)
@@ -200,11 +198,8 @@ export class Segment implements IndexOwner {
   write(): number | Promise<number> {
     this.isDirty = true
     const outcome = this.staged.write(this.file, this.writtenSize)
-    if (typeof outcome !== 'number') {
-      return outcome.finally(() => {
-        this.isDirty = true // a sync that began meanwhile may not have met these bytes
-      })
-    }
+    // A sync that began meanwhile may not have met the bytes of a slow write.
+    if (typeof outcome !== 'number') return outcome.finally(() => void (this.isDirty = true))
     this.writtenSize += outcome
     return outcome
   }
