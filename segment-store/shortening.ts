@@ -75,8 +75,9 @@ export async function truncate(log: LogParts, offset: number): Promise<void> {
   const keep = segmentIndexFor(segmentList, offset)
   await removeNewestFirst(log, segmentList.splice(keep + 1))
   const active = segmentList[keep]!
-  await active.load()
-  await active.truncateTo(await positionOfBatch(active, offset), offset)
+  await active.use(async () => {
+    await active.truncateTo(await positionOfBatch(active, offset), offset)
+  })
   log.active = active
   active.isActive = true
   endAt(log, offset)
@@ -104,7 +105,7 @@ export async function rollBack(log: LogParts): Promise<void> {
   const active = segmentList[keep]!
   log.active = active
   active.isActive = true
-  await active.truncateTo(active.writtenSize, offset)
+  await active.use(() => active.truncateTo(active.writtenSize, offset))
   endAt(log, offset)
   await log.snapshots.restore(log.producers, segmentList, offset, 0)
 }
