@@ -202,13 +202,12 @@ class Opening {
     const isKnown = cleanSegment !== undefined && areIndexesThere && active.resume(cleanSegment)
     if (!isKnown) {
       await this.refuseOldFormat(active)
-      await active.load()
-      const { damage, position } = await active.scanTail()
+      const { damage, position } = await active.use(() => active.scanTail())
       if (damage !== null) {
         this.log?.warn('damaged after a clean stop, recovering', { directory, damage, position })
         return false
       }
-      if (active.size > 0) await active.loadFirstTimestamp()
+      if (active.size > 0) await active.use(() => active.loadFirstTimestamp())
     }
     await this.snapshots.restore(this.producers, this.segments, active.endOffset, nowMs)
     return true

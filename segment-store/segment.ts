@@ -123,7 +123,6 @@ export class Segment implements IndexOwner {
   adopt(file: File, offsets: Buffer | null, times: Buffer | null): void {
     this.openFile = file
     this.indexes.adopt(offsets, times, this.config.segmentIndexBytes)
-    this.loadedIndexes?.took(this)
   }
 
   get file(): File {

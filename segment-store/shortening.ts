@@ -75,6 +75,7 @@ export async function truncate(log: LogParts, offset: number): Promise<void> {
   const keep = segmentIndexFor(segmentList, offset)
   await removeNewestFirst(log, segmentList.splice(keep + 1))
   const active = segmentList[keep]!
+  // In use: its indexes must not be given up on the way.
   await active.use(async () => {
     await active.truncateTo(await positionOfBatch(active, offset), offset)
   })

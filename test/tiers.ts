@@ -27,6 +27,8 @@ export interface Tier {
   readonly kills: number
   /** How often the broker is killed while retention, compaction and DeleteRecords are at work. */
   readonly storageKills: number
+  /** Partitions of the broker with many of them. */
+  readonly partitions: number
   /** Minutes of steady load. */
   readonly minutes: number
 }
@@ -44,6 +46,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     records: 500,
     kills: 1,
     storageKills: 1,
+    partitions: 50,
     minutes: 0.05,
   },
   tidy: {
@@ -58,6 +61,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     records: 100,
     kills: 1,
     storageKills: 1,
+    partitions: 20,
     minutes: 0.05,
   },
   e2e: {
@@ -72,6 +76,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     records: 5_000,
     kills: 5,
     storageKills: 5,
+    partitions: 2_000,
     minutes: 1,
   },
   soak: {
@@ -86,6 +91,7 @@ const TIERS: { readonly [Name in TierName]: Tier } = {
     records: 100_000,
     kills: 30,
     storageKills: 50,
+    partitions: 2_000,
     minutes: 10,
   },
 }

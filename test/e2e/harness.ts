@@ -31,6 +31,8 @@ export interface ServerOptions {
   readonly port?: number
   /** Without a properties file: Ottla with its own defaults, but for port and directories. */
   readonly bare?: boolean
+  /** What the process may have open (`ulimit -n`); only of Ottla. */
+  readonly openFiles?: number
 }
 
 export interface Server {
@@ -40,6 +42,8 @@ export interface Server {
   readonly dataDir: string
   /** Ends it politely and waits; returns its exit code. Rejects if it does not end within 30 seconds. */
   stop(): Promise<number | null>
+  /** Resolves with its exit code when it has ended by itself. */
+  readonly ended: Promise<number | null>
   /** Ends it with SIGKILL and waits until it is gone. */
   kill9(): Promise<void>
   /** What it has written so far. */
@@ -175,7 +179,7 @@ export async function runWell(
 // ---------------------------------------------------------------------------------------------- brokers
 
 /** One properties file for both brokers: settings differ only where a test says so. */
-function writeProperties(options: Required<Omit<ServerOptions, 'bare'>>): string {
+function writeProperties(options: Required<Omit<ServerOptions, 'bare' | 'openFiles'>>): string {
   const { dataDir, port, overrides } = options
   const settings: Record<string, string> = {
     'process.roles': 'broker,controller',
@@ -222,6 +226,7 @@ async function launch(
     pid: child.pid ?? 0,
     dataDir,
     output,
+    ended: ended.then(([code]) => code),
     async stop() {
       child.kill('SIGTERM')
       const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
@@ -259,6 +264,13 @@ export function startOttla(options: ServerOptions = {}): Promise<Server> {
   if (subjectIsKafka) return startKafka(options)
   // Several brokers run side by side here, so none may want the default metrics port.
   const overrides = { 'metrics.listener': '', ...options.overrides }
+  const { openFiles } = options
+  if (openFiles !== undefined) {
+    const limited = `ulimit -n ${openFiles}; exec "$0" "$@"`
+    return launch({ ...options, overrides }, file => {
+      return ['sh', ['-c', limited, process.execPath, OTTLA, 'broker', file]]
+    })
+  }
   if (options.bare !== true) {
     return launch({ ...options, overrides }, file => [process.execPath, [OTTLA, 'broker', file]])
   }
