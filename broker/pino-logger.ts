@@ -4,7 +4,8 @@
  *   {"level":"info","time":"2026-03-01T12:00:00.000Z","event":"segment rolled","topic":"orders","partition":0}
  *
  * Standard output, as Kafka does: a broker has no other output, and containers and service managers collect it.
- * Written synchronously, so that the last line before a crash is there. A field that holds an error shows its type,
+ * Written synchronously, so that the last line before a crash is there. Where lines find no room (the log is a file on a
+ * full disk) the broker goes on: a mebibyte of them waits, of the rest only the number is told. A field that holds an error shows its type,
  * message, stack and causes, under whatever name it comes. The formatter for terminals is loaded for terminals only.
  */
 import { createRequire } from 'node:module'
@@ -27,12 +28,16 @@ export interface LogStream {
 }
 
 const STDOUT = 1
+/** What waits while nothing can be written. */
+const MAX_WAITING_BYTES = 1024 * 1024
 /** What a line says itself. */
 const RESERVED: ReadonlySet<string> = new Set(['level', 'time', 'event'])
 
 /** Without a stream: standard output. */
 export function createLogger(options: { level: LogLevel; stream?: LogStream }): Logger {
   const { level, stream } = options
+  const lost = (lines: number) =>
+    log('warn')('log lines lost, they could not be written', { lines })
   const logger = pino(
     {
       level,
@@ -41,7 +46,7 @@ export function createLogger(options: { level: LogLevel; stream?: LogStream }): 
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: label => ({ level: label }) },
     },
-    target(stream),
+    target(stream, lost),
   )
   const log = (at: Level) => {
     if (!logger.isLevelEnabled(at)) return () => {}
@@ -50,15 +55,32 @@ export function createLogger(options: { level: LogLevel; stream?: LogStream }): 
   return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') }
 }
 
-function target(stream: LogStream | undefined): DestinationStream {
+function target(stream: LogStream | undefined, lost: (lines: number) => void): DestinationStream {
   const isTerminal = stream === undefined ? process.stdout.isTTY : stream.isTTY
   const lines: DestinationStream =
-    stream === undefined
-      ? destination({ dest: STDOUT, sync: true })
-      : { write: text => void stream.write(text) }
+    stream === undefined ? standardOutput(lost) : { write: text => void stream.write(text) }
   if (isTerminal !== true) return lines
   const format = readable()
   return { write: text => lines.write(format(text)) }
+}
+
+/** `lost` is told of lines that were given up, once lines can be written again. */
+function standardOutput(lost: (lines: number) => void): DestinationStream {
+  const lines = destination({ dest: STDOUT, sync: true, maxLength: MAX_WAITING_BYTES })
+  let dropped = 0
+  // Without a listener the first line that finds no room would end the process. What waits goes with the next line.
+  lines.on('error', () => {})
+  lines.on('drop', () => {
+    dropped += 1
+    // What does not fit is not written: this has it try what waits.
+    lines.write('')
+  })
+  lines.on('drain', () => {
+    const count = dropped
+    dropped = 0
+    if (count > 0) lost(count)
+  })
+  return lines
 }
 
 /**

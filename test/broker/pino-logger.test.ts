@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { test } from 'node:test'
 import { createLogger, type LogLevel } from '../../broker/pino-logger.ts'
 
@@ -130,6 +131,58 @@ test('a reader of standard output that went away does not end the process', asyn
   child.stdin.write('end')
   const [code] = await once(child, 'exit')
   assert.equal(code, 7)
+})
+
+const FULL = '/dev/full'
+const hasNoFull = existsSync(FULL) ? false : `there is no ${FULL} here`
+
+test('a log on a full disk does not end the process', { skip: hasNoFull }, () => {
+  const script = `import { createLogger } from ${JSON.stringify(MODULE)}
+    const logger = createLogger({ level: 'info' })
+    const pad = 'x'.repeat(1000)
+    for (let i = 0; i < 5000; i++) logger.info('line', { i, pad })
+    setImmediate(() => {
+      logger.warn('still here')
+      process.exit(process.memoryUsage().rss < 200e6 ? 7 : 8)
+    })`
+  const full = openSync(FULL, 'w')
+  const stdio = ['ignore', full, 'inherit'] as const
+  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: [...stdio],
+  })
+  closeSync(full)
+  assert.equal(child.status, 7)
+})
+
+test('when there is room again the lines go on where they stopped, and it is told how many are lost', () => {
+  const script = `import fs from 'node:fs'
+    import { createLogger } from ${JSON.stringify(MODULE)}
+    const real = fs.writeSync
+    let room = 150
+    fs.writeSync = (fd, data) => {
+      const bytes = Buffer.from(data).subarray(0, room)
+      if (bytes.length === 0) throw Object.assign(new Error('full'), { code: 'ENOSPC' })
+      room -= bytes.length
+      return real(fd, bytes)
+    }
+    const logger = createLogger({ level: 'info' })
+    const pad = 'x'.repeat(1000)
+    for (let i = 0; i < 2000; i++) logger.info('line', { i, pad })
+    room = Infinity
+    logger.info('again', { pad: pad.repeat(3) })
+    setImmediate(() => logger.info('last'))`
+  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script])
+  const lines = child.stdout.toString().trimEnd().split('\n')
+  assert.equal(child.status, 0, child.stderr.toString())
+  const events = lines.map(line => JSON.parse(line))
+  const kept = events.filter(({ event }) => event === 'line')
+  assert.deepEqual(
+    kept.map(({ i }) => i),
+    kept.map((_, at) => at),
+  )
+  const told = events.find(({ event }) => event.startsWith('log lines lost'))
+  assert.equal(told.lines, 2000 - kept.length + 1 - events.filter(e => e.event === 'again').length)
+  assert.equal(events.at(-1).event, 'last')
 })
 
 test('the formatter for terminals is not loaded elsewhere', () => {
