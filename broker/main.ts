@@ -4,6 +4,7 @@
  */
 import { systemIo } from '../protocol/system-io.ts'
 import { SystemDisk } from '../segment-store/system-disk.ts'
+import { sayWhatAcksMean } from './acks-log.ts'
 import { cleanInThread } from './cleaner-thread.ts'
 import { type BrokerConfig, ConfigError, loadConfig } from './config.ts'
 import type { Logger } from './logger.ts'
@@ -77,6 +78,7 @@ function sayReady(running: RunningBroker, logger: Logger): void {
     // From the start of the process, module loading included.
     startMs: Math.round(process.uptime() * 1000),
   })
+  sayWhatAcksMean(broker)
 }
 
 function stopOnSignal(running: RunningBroker, logger: Logger): void {

@@ -1,7 +1,7 @@
 /** `ottla topic describe`: what is known of a topic, for people and as JSON. */
+import { ackSentences, durabilityOf } from '../broker/acks.ts'
 import type { Admin, ConfigEntry, TopicDescription } from '../client/admin.ts'
 import { sourceOf } from './config-tables.ts'
-import { ackSentences, durabilityOf } from './topic-acks.ts'
 import { table } from './topic-tables.ts'
 
 interface PartitionOffsets {

@@ -1,7 +1,7 @@
 /** What `ottla topic describe` says that an ack means, on both sides of each setting that decides it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ackSentences, durabilityOf } from '../../cli/topic-acks.ts'
+import { ackSentences, durabilityOf } from '../../broker/acks.ts'
 
 const NEVER = '9223372036854775807'
 const DEFAULTS = { 'min.insync.replicas': '1', 'flush.messages': NEVER, 'flush.ms': NEVER }
