@@ -207,3 +207,80 @@ function faulty(disk: MemoryDisk, beforeSync: () => void): Disk {
     },
   })
 }
+
+/** Memory whose files take only so many more bytes. */
+class FullDisk extends MemoryDisk {
+  room = Number.POSITIVE_INFINITY
+
+  override async open(path: string, options: { create?: boolean } = {}): Promise<File> {
+    const file = await super.open(path, options)
+    const write = file.append.bind(file)
+    file.append = chunks => {
+      const bytes = Buffer.concat(chunks)
+      const fits = Math.min(this.room, bytes.length)
+      this.room -= fits
+      if (fits > 0) write([bytes.subarray(0, fits)])
+      if (fits < bytes.length) throw Object.assign(new Error('no room'), { code: 'ENOSPC' })
+      return fits
+    }
+    return file
+  }
+
+  override replaceFile(path: string, bytes: Buffer): Promise<void> {
+    if (bytes.length <= this.room) return super.replaceFile(path, bytes)
+    return Promise.reject(Object.assign(new Error('no room'), { code: 'ENOSPC' }))
+  }
+}
+
+test('a commit that finds no room is refused as not done, leaves no half line, and the next one goes on', async () => {
+  for (const room of [0, 1, 30]) {
+    const disk = new FullDisk()
+    const store = await open(disk)
+    await store.commit([], [put('a', '1')])
+    const before = await contents(store)
+    const size = (await disk.readFile(PATH))!.length
+    disk.room = room
+    await assert.rejects(store.commit([], [put('a', 'x'.repeat(100))]), NotSentError)
+    assert.equal(await contents(store), before)
+    assert.equal((await disk.readFile(PATH))!.length, size, `${room} bytes of room`)
+    disk.room = Number.POSITIVE_INFINITY
+    await store.commit([], [put('a', '2')])
+    const expected = await contents(store)
+    await store.close()
+    assert.equal(await contents(await open(disk)), expected)
+  }
+})
+
+test('the first commit and a rewrite that find no room leave what there was', async () => {
+  const disk = new FullDisk()
+  disk.room = 10
+  const store = await open(disk)
+  await assert.rejects(store.commit([], [put('a', '1')]), NotSentError)
+  assert.equal(await disk.readFile(PATH), null)
+  disk.room = Number.POSITIVE_INFINITY
+  await store.commit([], [put('a', '1')])
+  assert.notEqual(await disk.readFile(PATH), null)
+})
+
+test('a commit on a full disk uses what is reserved for it', async () => {
+  const disk = new FullDisk()
+  let released = 0
+  const space = {
+    async withReserve<T>(task: () => Promise<T>): Promise<T> {
+      try {
+        return await task()
+      } catch {
+        released += 1
+        disk.room = 1000
+        return await task()
+      }
+    },
+  }
+  const store = await openLocalStore({ disk, path: PATH, clusterId: CLUSTER_ID, space })
+  await store.commit([], [put('a', '1')])
+  disk.room = 20
+  assert.equal((await store.commit([], [put('a', '2')])).ok, true)
+  assert.equal(released, 1)
+  await store.close()
+  assert.match(await contents(await open(disk)), /a=2/)
+})
