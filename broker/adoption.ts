@@ -2,7 +2,8 @@
  * Adoption: a data directory that Kafka wrote becomes ours, once.
  *
  * Where the metadata store has nothing yet, each `<topic>-<n>` directory with a `partition.metadata` becomes a
- * partition: the topic's id from there, as many partitions as the highest number says, settings default. All of it is
+ * partition: the topic's id from there, as many partitions as the highest number says. Kafka keeps settings elsewhere, so
+ * nothing of an adopted topic is deleted before somebody says how long it is to be kept. All of it is
  * one commit together with the `meta` key, so a crash leaves the directory either adopted or untouched. From then on the
  * store alone says what exists, and a directory that it does not know is named and left alone: serving it could bring
  * back a deleted topic.
@@ -22,6 +23,8 @@ import { topicNameFault } from './metadata/topic-name.ts'
 
 const META_KEY = 'meta'
 const FORMAT = 1
+/** It may be a compacted topic, or one that keeps everything: the default would delete its records a week after they came. */
+const KEPT_WHOLE = { 'retention.ms': '-1', 'retention.bytes': '-1' }
 /** A number above this in the name of a directory is no partition: the ones below it would all be made. */
 const MAX_PARTITION = 100_000
 
@@ -64,8 +67,8 @@ export async function adoptOnce(options: AdoptionOptions): Promise<void> {
   )
   if (!ok)
     throw new ProtocolError('UNKNOWN_SERVER_ERROR', 'another broker adopted at the same time')
-  for (const { name, id, partitions } of adopted)
-    logger.info('topic adopted', { topic: name, topicId: id, partitions: partitions.length })
+  for (const { name: topic, id: topicId, partitions, configs } of adopted)
+    logger.info('topic adopted', { topic, topicId, partitions: partitions.length, configs })
 }
 
 /** Names the directories of partitions that the metadata does not know; they are not touched. */
@@ -127,7 +130,7 @@ async function adoptTopic(
     partitions[partition] = { ...fresh, leaderEpoch }
   }
   const id = found[0]!.topicId!
-  return { name, id, partitions, configs: {}, isInternal: isInternalTopic(name) }
+  return { name, id, partitions, configs: KEPT_WHOLE, isInternal: isInternalTopic(name) }
 }
 
 /** The last epoch in `leader-epoch-checkpoint` (a version, a count, then "epoch startOffset" lines); -1 if none. */

@@ -28,7 +28,7 @@ async function adopt(partitions: readonly FoundPartition[], disk = new MemoryDis
   return { image, left, disk, store }
 }
 
-test('each topic has the id of its partitions and as many as the highest number says', async () => {
+test('each topic has the id of its partitions, as many as the highest number says, and is kept whole', async () => {
   const { image, left } = await adopt([
     found('a-2', 'idA'),
     found('b-0', 'idB'),
@@ -37,8 +37,8 @@ test('each topic has the id of its partitions and as many as the highest number 
   assert.deepEqual(
     [...image.topics.values()].map(t => [t.name, t.id, t.partitions.length, t.configs]),
     [
-      ['a', 'idA', 3, {}],
-      ['b', 'idB', 1, {}],
+      ['a', 'idA', 3, { 'retention.ms': '-1', 'retention.bytes': '-1' }],
+      ['b', 'idB', 1, { 'retention.ms': '-1', 'retention.bytes': '-1' }],
     ],
   )
   assert.deepEqual(image.topics.get('a')!.partitions[1]!.replicas, [7])
