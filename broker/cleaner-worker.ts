@@ -2,6 +2,7 @@
  * The other end of cleaner-thread.ts: does one job of compaction in a thread of its own, on the real disk. It touches
  * sealed segments and `.cleaned` files only; what changes the log is asked for and done by the broker's thread.
  */
+import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { type CleanedGroup, type CleaningJob, clean } from '../segment-store/cleaning.ts'
 import { SystemDisk } from '../segment-store/system-disk.ts'
@@ -9,6 +10,9 @@ import type { FromWorker, ToWorker } from './cleaner-thread.ts'
 
 /** Reads and writes that may be on their way to be counted before the worker waits. */
 const MAX_UNCOUNTED = 16
+
+/** Where producers keep all cores busy, compaction takes a tenth of one; where a core is idle, all of it. */
+const NICENESS = 10
 
 let uncounted = 0
 let counted: (() => void) | null = null
@@ -43,6 +47,8 @@ function finished(group: CleanedGroup): Promise<void> {
   })
 }
 
+// Linux has it for each thread, other systems for the whole process.
+if (process.platform === 'linux') setPriority(NICENESS)
 try {
   const result = await clean(workerData as CleaningJob, { disk: new SystemDisk(), pace, finished })
   post({ kind: 'done', result })

@@ -1,5 +1,6 @@
 /** A pass in a thread gives the same as one without, and one that is given up leaves nothing behind. */
 import assert from 'node:assert/strict'
+import { getPriority } from 'node:os'
 import { test } from 'node:test'
 import { cleanInThread } from '../../broker/cleaner-thread.ts'
 import { encodeBatch } from '../../protocol/records.ts'
@@ -37,10 +38,12 @@ test('a pass in a thread leaves what a pass here leaves', async () => {
   try {
     const here = await filled(`${root}/a-0`, disk)
     const there = await filled(`${root}/b-0`, disk)
+    const priority = getPriority()
     const one = await here.log.compact(2)
     const other = await there.log.compact(2, { engine: cleanInThread })
     assert.ok(one !== null)
     assert.deepEqual(other, one)
+    assert.equal(getPriority(), priority, 'only the thread is nice')
     assert.deepEqual(await readAll(there.log, 0, 1_000_000), await readAll(here.log, 0, 1_000_000))
     await here.log.close()
     await there.log.close()
