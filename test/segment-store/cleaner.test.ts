@@ -14,6 +14,8 @@ import {
   encodeBatch,
   type RecordInput,
 } from '../../protocol/records.ts'
+import type { CleaningEngine } from '../../segment-store/cleaner.ts'
+import { clean } from '../../segment-store/cleaning.ts'
 import type { Log } from '../../segment-store/log.ts'
 import { MemoryDisk } from '../../segment-store/memory-disk.ts'
 import { chooseSeed, seededRandom, tier } from '../tiers.ts'
@@ -318,6 +320,25 @@ test('the newest record is found where a header promises one that is gone', asyn
     assert.equal((await log.maxTimestamp())?.timestamp, NOW + 20)
     assert.equal((await log.offsetForTimestamp(NOW + 5))?.offset, 4)
   }
+})
+
+test('a pass whose segments are deleted under it is given up, and the next one works', async () => {
+  const settings = config({ ...compacted, fileDeleteDelayMs: 0 })
+  const opened = await openLog(new MemoryDisk(), DIRECTORY, { config: settings })
+  const { log } = opened
+  for (let i = 0; i < 3; i++) {
+    await write(opened, [record('a', `${i}`), record('b', `${i}`)])
+    log.roll(NOW)
+  }
+  // Retention, or DeleteRecords, in the middle of a pass that has not come to these segments.
+  const engine: CleaningEngine = async (job, env) => {
+    await log.advanceLogStartTo(log.segments[2]!.baseOffset)
+    return await clean(job, env)
+  }
+  assert.equal(await log.compact(NOW, { engine }), null)
+  assert.equal(log.failure, null)
+  assert.ok((await log.compact(NOW)) !== null)
+  assert.deepEqual((await recordsOf(log)).map(line), ['4 a 2', '5 b 2'])
 })
 
 test('nothing above the last stable offset is compacted', async () => {
