@@ -132,7 +132,7 @@ function accepts(port: number): Promise<boolean> {
 }
 
 async function portOpen(port: number, child: ChildProcess, output: () => string): Promise<void> {
-  const deadline = performance.now() + 60_000
+  const deadline = performance.now() + 180_000
   while (!(await accepts(port))) {
     const gone = child.exitCode !== null || child.signalCode !== null
     if (gone || performance.now() > deadline) {
