@@ -37,6 +37,8 @@ const command = (
 
 const topics = (line: string, more = {}): Command => command('topics', line, more)
 const configs = (line: string, more = {}): Command => command('configs', line, more)
+const groupConfigs = (line: string): Command =>
+  configs(`--entity-type groups --entity-name readers ${line}`)
 const offsets = (line: string, more = {}): Command => command('get-offsets', line, more)
 const produce = (line: string, stdin: string, more = {}): Command =>
   command('console-producer', line, { stdin, ...more })
@@ -166,6 +168,20 @@ const CONFIGS = [
   configs('--entity-type ips --describe'),
   configs('--entity-type client-metrics --describe'),
   configs('--entity-type groups --describe'),
+  groupConfigs('--describe --all'),
+  groupConfigs('--alter --add-config consumer.session.timeout.ms=50000'),
+  groupConfigs(
+    '--alter --add-config consumer.heartbeat.interval.ms=6000,share.isolation.level=read_committed',
+  ),
+  configs('--entity-type groups --describe'),
+  groupConfigs('--describe'),
+  configs('--group readers --describe --all'),
+  groupConfigs('--alter --add-config consumer.session.timeout.ms=1'),
+  groupConfigs('--alter --add-config consumer.heartbeat.interval.ms=soon'),
+  groupConfigs('--alter --add-config nope=1'),
+  groupConfigs('--alter --delete-config consumer.session.timeout.ms,share.isolation.level'),
+  groupConfigs('--alter --delete-config nope'),
+  groupConfigs('--describe'),
   configs('--entity-type nonsense --describe'),
 ]
 
