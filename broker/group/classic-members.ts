@@ -26,7 +26,7 @@ import {
 } from './consumer-member.ts'
 import { maybeAssign, refreshTopics } from './consumer-target.ts'
 import { canDowngrade, downgrade, isSettled } from './downgrade.ts'
-import { copiedProtocols, MAX_MEMBER_BYTES, timeoutsOf } from './joining.ts'
+import { copiedProtocols, isSessionAllowed, MAX_MEMBER_BYTES, timeoutsOf } from './joining.ts'
 import { namedToLeave, saidOnLeaving } from './leaving.ts'
 import { metadataBytes } from './members.ts'
 import { policyMixes } from './migration-policy.ts'
@@ -64,7 +64,9 @@ function join(group: ConsumerGroup, event: Event<'join'>): void {
   const { groupInstanceId } = request
   const isNew = request.memberId === ''
   const memberId = isNew ? newMemberId : request.memberId
-  if (!policyMixes(group.options.settings.groupConsumerMigrationPolicy)) {
+  const { settings } = group.options
+  if (!isSessionAllowed(request, settings)) throw new ProtocolError('INVALID_SESSION_TIMEOUT')
+  if (!policyMixes(settings.groupConsumerMigrationPolicy)) {
     throw new ProtocolError('INCONSISTENT_GROUP_PROTOCOL', 'the groups do not migrate')
   }
   if (!group.data.members.has(memberId)) group.checkSize()

@@ -7,7 +7,7 @@
  */
 import type { RequestOf } from '../../protocol/apis.ts'
 import type { ErrorName } from '../../protocol/errors.ts'
-import type { ClassicGroup } from './group.ts'
+import type { ClassicGroup, GroupSettings } from './group.ts'
 import {
   type Member,
   metadataBytes,
@@ -35,12 +35,9 @@ export const MAX_PENDING_MEMBERS = 10_000
 export function join(group: ClassicGroup, event: Join): void {
   const { request, ticket, apiVersion } = event
   const waiting: Waiting = { ticket, apiVersion }
-  const { memberId, sessionTimeoutMs } = request
+  const { memberId } = request
   const refuse = (error: ErrorName, id = memberId) => group.effect(joinRefusal(waiting, id, error))
-  const { groupMinSessionTimeoutMs, groupMaxSessionTimeoutMs } = group.settings
-  if (sessionTimeoutMs < groupMinSessionTimeoutMs || sessionTimeoutMs > groupMaxSessionTimeoutMs) {
-    return refuse('INVALID_SESSION_TIMEOUT')
-  }
+  if (!isSessionAllowed(request, group.settings)) return refuse('INVALID_SESSION_TIMEOUT')
   if (!hasRoomFor(group, event)) return refuse('GROUP_MAX_SIZE_REACHED', '')
   if (!isCompatible(group, event)) return refuse('INCONSISTENT_GROUP_PROTOCOL')
   if (memberId === '') return joinNew(group, event, waiting)
@@ -48,6 +45,14 @@ export function join(group: ClassicGroup, event: Join): void {
   const error = group.memberError(memberId, request.groupInstanceId)
   if (error !== null) return refuse(error)
   rejoin(group, event, waiting, group.members.get(memberId)!)
+}
+
+/** Whether the session timeout that a member asks for is one of those that the broker allows. */
+export function isSessionAllowed({ sessionTimeoutMs }: Request, settings: GroupSettings): boolean {
+  const { groupMinSessionTimeoutMs, groupMaxSessionTimeoutMs } = settings
+  return (
+    sessionTimeoutMs >= groupMinSessionTimeoutMs && sessionTimeoutMs <= groupMaxSessionTimeoutMs
+  )
 }
 
 function hasRoomFor(group: ClassicGroup, { request }: Join): boolean {
