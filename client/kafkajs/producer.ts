@@ -4,7 +4,7 @@
  * pair that is used.
  */
 import { codecName } from '../../protocol/compression.ts'
-import type { Cluster } from '../cluster.ts'
+import type { Cluster, TopicPicture } from '../cluster.ts'
 import type { BatchPosition } from '../deliveries.ts'
 import { type Message as NativeMessage, Producer } from '../producer.ts'
 import { partitionMetadata } from './assigner-protocol.ts'
@@ -12,7 +12,7 @@ import { kafkaJsError } from './error-mapping.ts'
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNotImplemented } from './errors.ts'
 import { Events, PRODUCER_EVENTS } from './events.ts'
 import type { Logger } from './logger.ts'
-import { type Partitioner, Partitioners } from './partitioners.ts'
+import { type Partitioner, Partitioners, type PartitionMetadata } from './partitioners.ts'
 import {
   openCluster,
   type Retries,
@@ -23,6 +23,7 @@ import {
   watchRequests,
 } from './settings.ts'
 import type {
+  IHeaders,
   Message,
   ProducerBatch,
   ProducerConfig,
@@ -42,6 +43,7 @@ export class KafkaJsProducer {
   private readonly emitter: Events<typeof PRODUCER_EVENTS>
   private readonly partitioner: Partitioner
   private readonly writers = new Map<string, Producer>()
+  private readonly metadata = new WeakMap<TopicPicture, PartitionMetadata[]>()
   private cluster: Cluster | null = null
   private isDisconnecting = false
 
@@ -94,9 +96,10 @@ export class KafkaJsProducer {
   sendBatch = async (batch: ProducerBatch): Promise<RecordMetadata[]> => {
     const { acks = -1, compression = 0, topicMessages = [] } = batch
     this.check(acks, topicMessages)
-    const merged = new Map<string, Message[]>()
+    const merged = new Map<string, readonly Message[]>()
     for (const { topic, messages } of topicMessages) {
-      merged.set(topic, [...(merged.get(topic) ?? []), ...messages])
+      const before = merged.get(topic)
+      merged.set(topic, before === undefined ? messages : [...before, ...messages])
     }
     try {
       const writer = this.writer(acks, compression)
@@ -173,16 +176,33 @@ export class KafkaJsProducer {
     topic: string,
     messages: readonly Message[],
   ): Promise<RecordMetadata[]> {
-    const cluster = this.cluster!
-    const { partitions } = await cluster.run(`looking up topic '${topic}'`, {}, attempt =>
-      cluster.topic(topic, attempt),
-    )
-    const metadata = partitionMetadata(partitions)
+    const metadata = this.metadataOf(topic) ?? (await this.lookUp(topic))
     const records = messages.map(message => {
       const partition = this.partitioner({ topic, partitionMetadata: metadata, message })
       return nativeMessage(message, partition)
     })
     return results(topic, await writer.sendBatch(topic, records))
+  }
+
+  /** What partitioners are told of a topic; null: it has to be looked up. */
+  private metadataOf(topic: string): PartitionMetadata[] | null {
+    const cluster = this.cluster!
+    const picture = cluster.isFresh ? cluster.knownTopic(topic) : undefined
+    if (picture === undefined) return null
+    let metadata = this.metadata.get(picture)
+    if (metadata === undefined) {
+      metadata = partitionMetadata(picture.partitions)
+      this.metadata.set(picture, metadata)
+    }
+    return metadata
+  }
+
+  private async lookUp(topic: string): Promise<PartitionMetadata[]> {
+    const cluster = this.cluster!
+    const { partitions } = await cluster.run(`looking up topic '${topic}'`, {}, attempt =>
+      cluster.topic(topic, attempt),
+    )
+    return partitionMetadata(partitions)
   }
 }
 
@@ -191,16 +211,19 @@ function nativeMessage(
   partition: number,
 ): NativeMessage<Buffer | string, Buffer | string> {
   const { key, value, headers, timestamp } = message
-  const given = Object.entries(headers ?? {}).filter(([, value]) => value !== undefined)
   return {
     partition,
     key: key ?? null,
     value,
-    ...(given.length > 0 && {
-      headers: Object.fromEntries(given) as Record<string, string | Buffer | (string | Buffer)[]>,
-    }),
-    ...(timestamp !== undefined && { timestampMs: Number(timestamp) }),
+    headers: headers === undefined ? undefined : givenHeaders(headers),
+    timestampMs: timestamp === undefined ? undefined : Number(timestamp),
   }
+}
+
+function givenHeaders(headers: IHeaders): Record<string, string | Buffer | (string | Buffer)[]> {
+  const given: Record<string, string | Buffer | (string | Buffer)[]> = {}
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) given[name] = value
+  return given
 }
 
 /** One entry for each partition, as kafkajs gives them. The log's start is not among what our producer hears. */
