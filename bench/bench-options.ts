@@ -16,9 +16,13 @@ export interface BenchOptions {
   readonly rate?: number
   readonly seconds?: number
   readonly warmup?: number
-  readonly pid?: readonly string[]
+  readonly pid?: readonly number[]
   readonly metrics?: readonly string[]
   readonly keepTopics?: boolean
+}
+
+function pids(value: string, before: readonly number[] = []): number[] {
+  return [...before, positiveInteger(value)]
 }
 
 /** What `run` and `compare` share. */
@@ -28,7 +32,7 @@ export function loadOptions(command: Command): Command {
     .option('--seconds <number>', 'in place of the length of all steps', positiveInteger)
     .option('--warmup <seconds>', 'in place of the length of the warm-up', positiveInteger)
     .option('--workers <number>', 'processes of producers, and of consumers', positiveInteger, 1)
-    .option('--pid <number>', 'a broker of this machine; default: who listens there', collect)
+    .option('--pid <number>', 'a broker of this machine; default: who listens there', pids)
     .option('--metrics <url>', "a broker's metrics, for CPU and memory elsewhere", collect)
     .option('--report <file.html>', 'write a report with plots')
     .option('--keep-topics', 'do not delete the topics at the end')
@@ -47,7 +51,7 @@ export function runOptions(
     label: bootstrap,
     workload,
     workers: options.workers,
-    usage: machineProbe(addresses, options.pid?.map(Number) ?? [], options.metrics ?? []),
+    usage: machineProbe(addresses, options.pid ?? [], options.metrics ?? []),
     ...(options.keepTopics === true ? { keepTopics: true } : {}),
   }
 }
