@@ -45,6 +45,8 @@ export interface Interval {
   readonly behind: number
   /** Of the process, in microseconds. */
   readonly cpuUs: number
+  /** Ready to run, without a processor; 0 where the system does not say. */
+  readonly waitedUs: number
   readonly tookUs: number
   /** What this second's records took, encoded: to be acknowledged, or to be read. */
   readonly latency: string

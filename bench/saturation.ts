@@ -6,6 +6,8 @@ const BUSY = 0.9
 /** A rate counts as kept from here on. */
 const KEPT = 0.98
 const LATE_MS = 50
+/** Of the time. Above it other work on the machine takes part in every figure. */
+const WAITED = 0.1
 
 export function saturationOf(collected: Collected, phases: readonly PhaseResult[]): string[] {
   const found: string[] = []
@@ -16,6 +18,14 @@ export function saturationOf(collected: Collected, phases: readonly PhaseResult[
     const warmupSeconds = (collected.phases.find(p => p.isMeasured)?.fromUs ?? 0) / 1e6
     for (const intervals of processes) {
       const measured = intervals.filter(({ second }) => second >= warmupSeconds)
+      const waited = measured.map(({ waitedUs, tookUs }) => waitedUs / tookUs)
+      const mean = waited.reduce((sum, part) => sum + part, 0) / (waited.length || 1)
+      if (mean > WAITED) {
+        const percent = (mean * 100).toFixed(0)
+        found.push(
+          `A ${role} process waited ${percent} % of the time for a processor: the machine had other things to do, and every figure shows it.`,
+        )
+      }
       const busy = measured.filter(({ cpuUs, tookUs }) => cpuUs / tookUs > BUSY).length
       if (busy === 0 || busy < measured.length / 4) continue
       const advice = `the client was the limit, not the cluster: --workers gives it more processes`

@@ -1,4 +1,5 @@
 /** What one process counts: by phase, by second, and in the second that is under way. */
+import { readFileSync } from 'node:fs'
 import { encodeLatency, type Latency, LatencyBySecond, newLatency, recordUs } from './latency.ts'
 import type { Interval, PhaseCounts } from './messages.ts'
 import type { Phase } from './schedule.ts'
@@ -14,6 +15,16 @@ interface PhaseTally {
   readonly late: Latency
 }
 
+/** Time that this process's main thread was ready and had no processor, from Linux's scheduler. */
+function waitedUs(): number {
+  try {
+    const [, waitedNs] = readFileSync('/proc/self/schedstat', 'utf8').split(' ')
+    return Number(waitedNs) / 1000
+  } catch {
+    return 0
+  }
+}
+
 /** Different reasons that are told apart. */
 const REASONS_MAX = 20
 
@@ -25,6 +36,7 @@ export class Tally {
   private current = { acked: 0, received: 0, failed: 0 }
   private latency = newLatency(2)
   private cpu = process.cpuUsage()
+  private waitedUs = waitedUs()
   private lastUs = 0
 
   constructor(phases: readonly Phase[]) {
@@ -90,12 +102,14 @@ export class Tally {
       ...this.current,
       behind,
       cpuUs: user + system,
+      waitedUs: waitedUs() - this.waitedUs,
       tookUs: nowUs - this.lastUs,
       latency: encodeLatency(this.latency),
     }
     this.current = { acked: 0, received: 0, failed: 0 }
     this.latency.reset()
     this.cpu = process.cpuUsage()
+    this.waitedUs = waitedUs()
     this.lastUs = nowUs
     return interval
   }

@@ -1,0 +1,65 @@
+/** When a result says that the client, or the machine, was what was measured. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Interval } from '../../bench/messages.ts'
+import { saturationOf } from '../../bench/saturation.ts'
+import { phasesOf } from '../../bench/schedule.ts'
+import { madeResult } from './made-result.ts'
+
+const STEPS = [{ rate: 10_000, seconds: 4 }]
+const [made] = madeResult({ phase: { late: null } }).phases
+
+/** A second of warm-up, then four of a process that used and missed so much of a core. */
+function collected(cpu: number, waited: number) {
+  const intervals = Array.from(
+    { length: 5 },
+    (_, second): Interval => ({
+      type: 'interval',
+      second,
+      acked: 0,
+      received: 0,
+      failed: 0,
+      behind: 0,
+      cpuUs: second === 0 ? 1e6 : cpu * 1e6,
+      waitedUs: second === 0 ? 1e6 : waited * 1e6,
+      tookUs: 1e6,
+      latency: '',
+    }),
+  )
+  return {
+    phases: phasesOf(1, STEPS),
+    producers: [],
+    consumers: [],
+    producerIntervals: [intervals],
+    consumerIntervals: [],
+    usage: [],
+    groups: 1,
+    endUs: 5e6,
+  }
+}
+
+test('a client with time to spare is not named, whatever its warm-up took', () => {
+  assert.deepEqual(saturationOf(collected(0.9, 0.1), [made!]), [])
+})
+
+test('a process at its core, and one that waits for it', () => {
+  const [busy] = saturationOf(collected(0.91, 0), [made!])
+  assert.match(
+    busy ?? '',
+    /^A producer process was busy .* in 4 of 4 seconds: the client was the limit/,
+  )
+  const [waiting] = saturationOf(collected(0.5, 0.11), [made!])
+  assert.match(waiting ?? '', /^A producer process waited 11 % of the time for a processor/)
+})
+
+test('a rate that was not kept, and records that left late', () => {
+  const slow = { ...made!, ackedPerSecond: 9_799 }
+  assert.deepEqual(saturationOf(collected(0, 0), [slow]), [
+    'step 1: 98.0 % of the rate was acknowledged within it.',
+  ])
+  assert.deepEqual(saturationOf(collected(0, 0), [{ ...slow, targetRate: 'max' }]), [])
+  const late = { ...made!, late: { ...made!.produce!, p99Ms: 51 } }
+  assert.deepEqual(saturationOf(collected(0, 0), [late]), [
+    'step 1: one record in a hundred left 51 ms late or more.',
+  ])
+})
