@@ -41,7 +41,7 @@ import {
 } from './clean-segments.ts'
 import type { LogConfig } from './config.ts'
 import { DeletedFiles } from './deleted-files.ts'
-import { type Disk, type DiskLock, isSystemError, LockedError } from './disk.ts'
+import { type Disk, type DiskLock, isDiskFull, isSystemError, LockedError } from './disk.ts'
 import { FreeSpace } from './free-space.ts'
 import { LoadedIndexes } from './loaded-indexes.ts'
 import { Log } from './log.ts'
@@ -454,10 +454,18 @@ export class LogDirectory {
   async close(): Promise<void> {
     if (this.failure !== null) return await this.abandon()
     try {
-      for (const log of this.logs.values()) await log.close()
+      for (const log of this.logs.values()) await this.free.withReserve(() => log.close())
       await this.checkpoints.save()
       const areWell = [...this.logs.values()].every(log => log.failure === null)
       if (areWell && !this.hasUnopened) await this.free.withReserve(() => this.markClean())
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+      const fields = { directory: this.path, error: String(error) }
+      this.options.log?.warn(
+        'disk full, not even the reserve was enough: logs will be recovered',
+        fields,
+      )
+      for (const log of this.logs.values()) await log.abandon()
     } finally {
       await this.lock.release()
     }

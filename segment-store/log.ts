@@ -474,11 +474,11 @@ export class Log implements reader.ReadableLog, LogParts {
     if (this.failure === null) {
       this.active.seal()
       const end = this.logEndOffset
-      if (end > Math.max(0, this.snapshots.latest)) {
-        await this.snapshots.save(end, this.producers.encodeSnapshot())
-      }
+      const isNewer = end > Math.max(0, this.snapshots.latest)
+      if (isNewer) await this.snapshots.save(end, this.producers.encodeSnapshot())
       await this.snapshots.removeStray(this.segmentList)
-      await this.active.saveIndexes(true)
+      // Of sealed segments too: what finds no room here may be tried again with the reserve.
+      for (const segment of this.segmentList) await segment.saveIndexes(true)
       await this.sync()
     }
     this.writer.isClosed = true

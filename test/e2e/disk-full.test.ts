@@ -148,6 +148,27 @@ test('a disk that is full to the last byte', { skip: cannotMount }, async () => 
   assert.equal(await server.stop(), 0)
 })
 
+test('a clean stop on a disk that is full to the last byte', { skip: cannotMount }, async () => {
+  const mount = mountSmall()!
+  const home = temporaryDirectory('full-broker')
+  const overrides = {
+    'log.dirs': join(mount, 'data'),
+    'log.segment.bytes': String(4 * MIB),
+    'log.dir.free.bytes.min': '0',
+  }
+  let server = await startOttla({ dataDir: home, overrides })
+  await create(server, 'filled')
+  const { count } = await fill(server, 'filled')
+  fillUp(join(mount, 'ballast'))
+  assert.equal(await server.stop(), 0, server.output())
+  server = await startOttla({ dataDir: home, overrides, port: server.port })
+  assert.doesNotMatch(server.output(), /no clean stop/)
+  assert.equal(await readCount(server, 'filled', count), count)
+  rmSync(join(mount, 'ballast'))
+  await produceOne(server, 'filled', 40)
+  assert.equal(await server.stop(), 0)
+})
+
 function fillUp(path: string): void {
   const file = openSync(path, 'w')
   for (const size of [MIB, 4096, 1]) {

@@ -1,8 +1,11 @@
 /** A log on a disk that fills: no half batch, no false acknowledgement, and it goes on by itself when there is room. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { BufferPool } from '../../protocol/buffer-pool.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { File } from '../../segment-store/disk.ts'
+import { RESERVE_FILE } from '../../segment-store/free-space.ts'
+import { LogDirectory } from '../../segment-store/log-directory.ts'
 import { MemoryDisk } from '../../segment-store/memory-disk.ts'
 import { chooseSeed, seededRandom, tier } from '../tiers.ts'
 import {
@@ -10,6 +13,8 @@ import {
   appendNow,
   batch,
   config,
+  ManualTurn,
+  NOW,
   openLog,
   readAll,
   type TestLog,
@@ -221,3 +226,47 @@ test('whatever fits when, the log is what was written, before and after a restar
     await it.log.close()
   }
 })
+
+for (const isReserved of [true, false]) {
+  const how = isReserved
+    ? 'uses the reserve'
+    : 'without a reserve leaves no mark, and loses nothing'
+  test(`a stop on a disk that is full to the last byte ${how}`, async () => {
+    const disk = new SmallDisk()
+    const turn = new ManualTurn()
+    const open = async () => {
+      const directory = await LogDirectory.open({
+        path: '/data',
+        disk,
+        io: {
+          clock: { nowMs: () => NOW, monotonicMs: () => 0, timer: () => ({ cancel() {} }) },
+          turn,
+          uuid: () => Buffer.alloc(16, 1).toString('base64url'),
+        },
+        buffers: new BufferPool(1024 * 1024),
+        producerIdExpirationMs: 1e12,
+      })
+      const on = { written() {}, failed() {} }
+      return { directory, log: await directory.openLog('orders', 0, null, config(), on) }
+    }
+    const { directory, log } = await open()
+    if (isReserved) await directory.free.check()
+    append(log, sequenced(0))
+    turn.end()
+    await log.settle()
+    disk.room = 0
+    const remove = disk.remove.bind(disk)
+    disk.remove = async path => {
+      if (path.endsWith(RESERVE_FILE)) disk.room = 10_000
+      await remove(path)
+    }
+    await directory.close()
+    assert.equal(disk.room > 0, isReserved)
+    disk.room = Number.POSITIVE_INFINITY
+    const again = await open()
+    assert.equal(again.directory.wasCleanShutdown, isReserved)
+    assert.equal((await readAll(again.log, 0)).length, 1)
+    assert.equal(append(again.log, sequenced(0)).duplicate, true)
+    await again.directory.close()
+  })
+}
