@@ -14,8 +14,11 @@ import {
 } from './disk.ts'
 import { DiskPace } from './disk-pace.ts'
 import { FileHandles, handlesFor } from './file-handles.ts'
+import { PoolSlots } from './pool-slots.ts'
 import { openWithRoom, SystemFile, type SystemFiles } from './system-file.ts'
 
+/** Operations in the thread pool at a time; it has far fewer threads. */
+const POOL_SLOTS = 64
 /** What a process may have open where the system does not say it. */
 const OPEN_FILES_DEFAULT = 1024
 
@@ -26,6 +29,7 @@ const fsync = promisify(fs.fsync)
 export class SystemDisk implements Disk, SystemFiles {
   /** Shared by all files: what makes one slow makes all of them slow. */
   readonly pace = new DiskPace()
+  readonly slots = new PoolSlots(POOL_SLOTS)
   readonly handles: FileHandles
   /** Files that are not closed, by the directory they are in: a rename must tell them. */
   private readonly files = new Map<string, Set<SystemFile>>()
@@ -152,12 +156,14 @@ export class SystemDisk implements Disk, SystemFiles {
   async syncDirectory(path: string): Promise<void> {
     // Windows cannot open a directory, and needs no sync of one.
     if (process.platform === 'win32') return
-    const fd = await openFd(path, 'r')
-    try {
-      await fsync(fd)
-    } finally {
-      await closeFd(fd)
-    }
+    await this.slots.run(async () => {
+      const fd = await openFd(path, 'r')
+      try {
+        await fsync(fd)
+      } finally {
+        await closeFd(fd)
+      }
+    })
   }
 
   lock(path: string): Promise<DiskLock> {

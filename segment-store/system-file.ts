@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import type { File } from './disk.ts'
 import type { DiskPace } from './disk-pace.ts'
 import type { FileHandles, HandleOwner } from './file-handles.ts'
+import type { PoolSlots } from './pool-slots.ts'
 
 /** Some systems take at most this many pieces in one write. */
 const MAX_PIECES = 1024
@@ -21,6 +22,7 @@ const ftruncate = promisify(fs.ftruncate)
 export interface SystemFiles {
   readonly handles: FileHandles
   readonly pace: DiskPace
+  readonly slots: PoolSlots
   /** The file was closed. */
   forget(file: SystemFile): void
 }
@@ -38,8 +40,10 @@ export class SystemFile implements File, HandleOwner {
   private readonly access: number
   private fd = -1
   private end: number
-  /** Operations under way: the descriptor must not be given back (and reused) under them. */
+  /** Operations in the pool: the descriptor must not be given back (and reused) under them. */
   private busy = 0
+  /** Those, and the ones that wait for a place there. */
+  private operations = 0
   private closing: (() => void) | null = null
 
   constructor(files: SystemFiles, path: string, access: number, fd: number, size: number) {
@@ -70,7 +74,8 @@ export class SystemFile implements File, HandleOwner {
   }
 
   private reopen(): number {
-    if (this.isClosed) throw new Error(`${this.path} was used after it was closed`)
+    if (this.isClosed && this.operations === 0)
+      throw new Error(`${this.path} was used after it was closed`)
     this.files.handles.makeRoom()
     this.hold(openWithRoom(this.files.handles, this.path, this.access))
     return this.fd
@@ -138,15 +143,32 @@ export class SystemFile implements File, HandleOwner {
   }
 
   private writevInPool(chunks: readonly Buffer[]): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const fd = this.handle()
-      this.busy += 1
-      fs.writev(fd, chunks as Buffer[], this.end, (error, count) => {
-        this.finished()
-        if (error === null) resolve(count)
-        else reject(error)
+    return this.inPool(fd => {
+      return new Promise((resolve, reject) => {
+        fs.writev(fd, chunks as Buffer[], this.end, (error, count) => {
+          if (error === null) resolve(count)
+          else reject(error)
+        })
       })
     })
+  }
+
+  private async inPool<T>(run: (fd: number) => Promise<T>): Promise<T> {
+    this.operations += 1
+    try {
+      return await this.files.slots.run(async () => {
+        const fd = this.handle()
+        this.busy += 1
+        try {
+          return await run(fd)
+        } finally {
+          this.busy -= 1
+        }
+      })
+    } finally {
+      this.operations -= 1
+      if (this.operations === 0) this.closing?.()
+    }
   }
 
   async read(position: number, into: Buffer): Promise<number> {
@@ -160,20 +182,14 @@ export class SystemFile implements File, HandleOwner {
   }
 
   private readInPool(position: number, into: Buffer, at: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const fd = this.handle()
-      this.busy += 1
-      fs.read(fd, into, at, into.length - at, position, (error, count) => {
-        this.finished()
-        if (error === null) resolve(count)
-        else reject(error)
+    return this.inPool(fd => {
+      return new Promise((resolve, reject) => {
+        fs.read(fd, into, at, into.length - at, position, (error, count) => {
+          if (error === null) resolve(count)
+          else reject(error)
+        })
       })
     })
-  }
-
-  private finished(): void {
-    this.busy -= 1
-    if (this.busy === 0) this.closing?.()
   }
 
   readSync(position: number, into: Buffer): number {
@@ -193,36 +209,28 @@ export class SystemFile implements File, HandleOwner {
   }
 
   async truncate(size: number): Promise<void> {
-    const fd = this.handle()
     this.isUnsynced = true
-    this.busy += 1
-    try {
-      await ftruncate(fd, size)
-    } finally {
-      this.finished()
-    }
+    await this.inPool(fd => ftruncate(fd, size))
     this.end = size
   }
 
-  async sync(): Promise<void> {
-    const fd = this.handle()
-    this.busy += 1
-    // What is appended while the sync runs is not covered by it.
-    this.isUnsynced = false
-    try {
-      await fdatasync(fd)
-    } catch (error) {
-      this.isUnsynced = true
-      throw error
-    } finally {
-      this.finished()
-    }
+  sync(): Promise<void> {
+    return this.inPool(async fd => {
+      // What is appended while the sync runs is not covered by it.
+      this.isUnsynced = false
+      try {
+        await fdatasync(fd)
+      } catch (error) {
+        this.isUnsynced = true
+        throw error
+      }
+    })
   }
 
   async close(): Promise<void> {
     if (this.isClosed) return
     this.isClosed = true
-    if (this.busy > 0) {
+    if (this.operations > 0) {
       await new Promise<void>(resolve => {
         this.closing = resolve
       })
