@@ -28,7 +28,10 @@ import {
 } from './harness.ts'
 
 const noKafka = missing('kafka')
-const QUICK = { 'group.consumer.heartbeat.interval.ms': '1000' }
+const QUICK = {
+  'group.consumer.min.heartbeat.interval.ms': '1000',
+  'group.consumer.heartbeat.interval.ms': '1000',
+}
 
 async function until(isDone: () => boolean, what: string): Promise<void> {
   for (const deadline = performance.now() + 60_000; !isDone(); ) {
