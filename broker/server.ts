@@ -5,7 +5,7 @@
  *   connections.max.idle.ms                   a connection on which nothing is under way is closed after it
  *   STALL_MAX_MS                              a peer that stops in the middle of a frame, or does not take its answers
  */
-import type { Listener, Socket } from '../protocol/io.ts'
+import type { Listener, Socket, Timer } from '../protocol/io.ts'
 import type { Broker } from './broker.ts'
 import type { ListenerConfig } from './config.ts'
 import { Connection, STALL_MAX_MS } from './connection.ts'
@@ -23,6 +23,7 @@ export class Server {
   private readonly perAddress = new Map<string, number>()
   private nextId = 1
   private isStopping = false
+  private nextSweep: Timer | null = null
   private onDrained: (() => void) | null = null
   readonly addresses: ListenerAddress[] = []
 
@@ -50,6 +51,7 @@ export class Server {
   /** Stops accepting, answers what is under way (for a bounded time), closes all connections. */
   async stop(): Promise<void> {
     this.isStopping = true
+    this.nextSweep?.cancel()
     for (const listener of this.listeners) void listener.close()
     for (const connection of this.connections) connection.drain()
     // Members wait for each other, not for us.
@@ -124,8 +126,7 @@ export class Server {
   }
 
   private sweepLater(): void {
-    this.broker.io.clock.timer(SWEEP_INTERVAL_MS, () => {
-      if (this.isStopping) return
+    this.nextSweep = this.broker.io.clock.timer(SWEEP_INTERVAL_MS, () => {
       this.sweep()
       this.sweepLater()
     })
