@@ -8,6 +8,7 @@
 // How much each tier does stands in test/tiers.ts, which reads OTTLA_TIER. OTTLA_SEED repeats a seeded run.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 
 const [tier = 'unit', ...only] = process.argv.slice(2)
@@ -39,6 +40,8 @@ if (chosen.length === 0) {
   process.exit(2)
 }
 const args = ['--test', '--test-reporter=spec']
+// One file for each processor; by itself node leaves one of them idle.
+if (tier === 'unit') args.push(`--test-concurrency=${availableParallelism()}`)
 // Brokers and JVMs share the machine: one file at a time, and no process left waiting for one that hangs.
 if (tier === 'e2e' || tier === 'soak') args.push('--test-concurrency=1', '--test-force-exit')
 const env = { ...process.env, OTTLA_TIER: tier }

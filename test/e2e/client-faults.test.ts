@@ -237,7 +237,10 @@ test('what transactions of others abort is not shown with read_committed', {
   await server.stop()
 })
 
-test('leaders and coordinators move between three brokers', { skip: noKafka }, async () => {
+const tooLong = tier.name !== 'soak' && 'a minute and a half: in the soak'
+test('leaders and coordinators move between three brokers', {
+  skip: noKafka || tooLong,
+}, async () => {
   const directory = join(temporaryDirectory('three'), 'kafka')
   const port = await freePort()
   const start = [

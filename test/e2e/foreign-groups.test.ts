@@ -17,6 +17,8 @@ import { adopt, missing, type Server, startOttla, until } from './harness.ts'
 
 const PARTITIONS = 6
 const SESSION_MS = '10000'
+/** The first two members of a group are classic ones, those who come later are not. */
+const CHANGING = 'classic to consumer'
 const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), 'foreign-member.js')
 
 let server: Server
@@ -137,7 +139,7 @@ const CLIENTS: Readonly<Record<string, Client>> = {
   'kcat, consumer': { skip: missing('kcat consumer'), start: kcat, obeys: false },
   'kafkajs, classic': { skip: false, start: inNode('kafkajs', kafkajs), obeys: true },
   ...Object.fromEntries(
-    ['classic', 'consumer'].flatMap(protocol => [
+    ['classic', 'consumer', CHANGING].flatMap(protocol => [
       [
         `@platformatic/kafka, ${protocol}`,
         {
@@ -159,12 +161,16 @@ for (const [name, { skip, start, obeys }] of Object.entries(CLIENTS)) {
     const topic = name.replace(/[^a-z]+/g, '-').replace(/^-/, '')
     const group = `of-${topic}`
     const protocol = name.split(', ')[1]!
+    const protocolOf = (place: number) => {
+      if (protocol !== CHANGING) return protocol
+      return place < 2 ? 'classic' : 'consumer'
+    }
     const written = await GroupTopic.start(server.bootstrap, topic, PARTITIONS)
     const all: Member[] = []
     const join = () => {
       const member = start({
-        ...{ bootstrap: server.bootstrap, topic, group, protocol },
-        place: all.length,
+        ...{ bootstrap: server.bootstrap, topic, group, place: all.length },
+        protocol: protocolOf(all.length),
       })
       all.push(member)
       return member
