@@ -175,9 +175,11 @@ export class SegmentIndexes {
       for (const suffix of ['.index', '.timeindex']) await disk.remove(this.path + suffix)
       this.areFilesBad = false
     }
-    if (this.offsets === null || this.times === null || this.isPartial) return
-    await this.offsets.entries.save(disk, `${this.path}.index`, inPlace)
-    await this.times.entries.save(disk, `${this.path}.timeindex`, inPlace)
+    // What is saved already may be forgotten meanwhile.
+    const { offsets, times } = this
+    if (offsets === null || times === null || this.isPartial) return
+    await offsets.entries.save(disk, `${this.path}.index`, inPlace)
+    await times.entries.save(disk, `${this.path}.timeindex`, inPlace)
   }
 
   /** They are read again, or made again from the batches, when somebody needs them. */

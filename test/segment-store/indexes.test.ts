@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MemoryDisk } from '../../segment-store/memory-disk.ts'
 import { OffsetIndex } from '../../segment-store/offset-index.ts'
+import { SegmentIndexes } from '../../segment-store/segment-indexes.ts'
 import { TimeIndex } from '../../segment-store/time-index.ts'
 import { TxnIndex } from '../../segment-store/txn-index.ts'
 
@@ -113,4 +114,23 @@ test('aborted transactions are collected where they touch the read, up to a stab
   assert.deepEqual(TxnIndex.parse(bytes, 0, 41)?.entries, [first, second])
   assert.equal(TxnIndex.parse(bytes, 0, 40), null)
   assert.equal(TxnIndex.parse(bytes.subarray(0, 67), 0, 41), null)
+})
+
+test('indexes that are forgotten as soon as they are saved do not disturb who saves them', async () => {
+  // The offset index has something to save, the time index has not: whoever looks in between finds both saved.
+  for (let steps = 0; steps < 20; steps++) {
+    const disk = new MemoryDisk()
+    await disk.makeDirectory('/log')
+    const indexes = new SegmentIndexes(0, '/log/0')
+    indexes.begin(1024)
+    indexes.offsets!.append(9, 500)
+    indexes.times!.maybeAppend(1, 9)
+    await indexes.save(disk, true)
+    indexes.offsets!.append(19, 900)
+    const saving = indexes.save(disk, true)
+    for (let step = 0; step < steps; step++) await null
+    if (indexes.areSaved) indexes.forget()
+    await saving
+    assert.equal((await disk.readFile('/log/0.index'))!.length, 16)
+  }
 })
