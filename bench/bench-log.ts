@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { BufferPool } from '../protocol/buffer-pool.ts'
 import { maxTimestamp } from '../protocol/record-batch.ts'
 import { defaultLogConfig, type LogConfig } from '../segment-store/config.ts'
+import type { Disk } from '../segment-store/disk.ts'
 import { Log } from '../segment-store/log.ts'
 import { Staging } from '../segment-store/staging.ts'
 import { SystemDisk } from '../segment-store/system-disk.ts'
@@ -28,12 +29,13 @@ export async function openBenchLog(
   directory: string,
   config: Partial<LogConfig>,
   wasCleanShutdown = true,
+  where: Disk = disk,
 ): Promise<BenchLog> {
-  await disk.makeDirectory(directory)
+  await where.makeDirectory(directory)
   const due: (() => void)[] = []
   const log = await Log.open({
     directory,
-    disk,
+    disk: where,
     config: { ...defaultLogConfig, fileDeleteDelayMs: 0, ...config },
     turn: { write: callback => due.push(callback), answer: () => {} },
     buffers: new BufferPool(64 * MEGABYTE),

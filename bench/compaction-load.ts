@@ -3,15 +3,11 @@
  * fast as it can; in each round its rate is measured first with the cleaner at rest, then while it compacts so many MB of
  * 1 KB records. Broker, producer and the cleaner's thread share this machine's cores.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { join } from 'node:path'
 import type { Admin } from '../client/admin.ts'
 import { Client } from '../client/client.ts'
 import type { Producer } from '../client/producer.ts'
-import { inDirectory, median } from './bench-log.ts'
+import { median } from './bench-log.ts'
+import { BenchBroker } from './group-bench.ts'
 
 const MEGABYTES = Number(process.argv[2] ?? 300)
 const ROUNDS = Number(process.argv[3] ?? 3)
@@ -19,18 +15,8 @@ const REST_MS = 4000
 const HELD = '86400000'
 const BATCH = 100
 const IN_FLIGHT = 20
-const OTTLA = join(process.cwd(), 'bin', 'ottla')
 
 const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 async function fill(producer: Producer, random: () => number): Promise<void> {
   const value = Buffer.alloc(1000, 'v')
@@ -127,19 +113,9 @@ async function measure(client: Client, output: () => string[]): Promise<void> {
   admin.close()
 }
 
-await inDirectory('compaction-load', async root => {
-  const port = await freePort()
-  const log = join(root, 'output.txt')
-  const args = ['broker', '--port', String(port), '--data-dir', join(root, 'data')]
-  const settings = ['log.cleaner.backoff.ms=20', 'metrics.listener=']
-  for (const setting of settings) args.push('--override', setting)
-  const redirect = `exec "$0" "$@" > '${log}' 2>&1`
-  const child = spawn('sh', ['-c', redirect, process.execPath, OTTLA, ...args])
-  try {
-    const client = new Client({ bootstrap: `127.0.0.1:${port}` })
-    await measure(client, () => readFileSync(log, 'utf8').split('\n'))
-  } finally {
-    child.kill('SIGTERM')
-    await once(child, 'exit')
-  }
-})
+const broker = await BenchBroker.start({ 'log.cleaner.backoff.ms': '20' })
+try {
+  await measure(new Client({ bootstrap: broker.bootstrap }), () => broker.lines())
+} finally {
+  await broker.stop()
+}

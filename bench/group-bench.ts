@@ -18,8 +18,6 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(65_536)
 const TICKS = 100
 const io = systemIo()
 
-export const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 export const rounded = (value: number): string => Math.round(value).toLocaleString('en-US')
 
 function check(code: number, what: string): void {
@@ -178,6 +176,16 @@ export class BenchBroker {
     }
   }
 
+  /** Where clients of their own may connect to. */
+  get bootstrap(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  /** What it has logged. */
+  lines(): string[] {
+    return readFileSync(join(this.directory, 'log'), 'utf8').split('\n')
+  }
+
   connect(): Promise<Connection> {
     const limits = { connectTimeoutMs: 20_000, requestTimeoutMs: 60_000, maxResponseBytes: 1 << 24 }
     const where = { host: '127.0.0.1', port: this.port, clientId: 'bench' }
@@ -224,8 +232,7 @@ export class BenchBroker {
 
   /** What the broker said when it had loaded its groups. */
   loaded(): { tookMs: number; records: number } {
-    const lines = readFileSync(join(this.directory, 'log'), 'utf8').split('\n')
-    const line = lines.find(one => one.includes('groups loaded'))
+    const line = this.lines().find(one => one.includes('groups loaded'))
     if (line === undefined) throw new Error('the broker did not say that groups are loaded')
     return JSON.parse(line)
   }

@@ -1,43 +1,12 @@
 /** The store's pieces for `ottla bench micro`: a log in memory, so that no disk is measured. */
-import { BufferPool } from '../protocol/buffer-pool.ts'
-import { defaultLogConfig } from '../segment-store/config.ts'
-import { Log } from '../segment-store/log.ts'
 import { MemoryDisk } from '../segment-store/memory-disk.ts'
-import { Staging } from '../segment-store/staging.ts'
+import { openBenchLog } from './bench-log.ts'
 import { BATCH, type Piece } from './micro-batch.ts'
 
 const READ_BYTES = 65_536
 const STORED = 64
 
-async function openLog(): Promise<{ log: Log; endTurn(): void }> {
-  const due: (() => void)[] = []
-  const disk = new MemoryDisk()
-  const directory = '/bench/bench-0'
-  await disk.makeDirectory(directory)
-  const log = await Log.open({
-    directory,
-    disk,
-    config: defaultLogConfig,
-    turn: { write: callback => due.push(callback), answer: () => {} },
-    buffers: new BufferPool(1024 * 1024),
-    staging: new Staging(),
-    producerIdExpirationMs: 86_400_000,
-    nowMs: Date.now(),
-    wasCleanShutdown: true,
-    recoveryPoint: 0,
-    logStartOffset: 0,
-    on: {
-      written: () => {},
-      failed: error => {
-        throw error
-      },
-    },
-  })
-  const endTurn = () => {
-    for (const callback of due.splice(0)) callback()
-  }
-  return { log, endTurn }
-}
+const openLog = () => openBenchLog('/bench/bench-0', {}, true, new MemoryDisk())
 
 export async function logAppends(): Promise<Piece> {
   const { log, endTurn } = await openLog()

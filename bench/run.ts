@@ -8,11 +8,11 @@ import { once } from 'node:events'
 import type { Admin } from '../client/admin.ts'
 import { Client } from '../client/client.ts'
 import { SOFTWARE_VERSION } from '../client/config.ts'
-import { addEncoded, newLatency, type Percentiles, percentilesOf } from './latency.ts'
+import { addEncoded, newLatency, percentilesOf } from './latency.ts'
 import { machineFacts, type UsageProbe } from './machine.ts'
 import type { Done, FromWorker, Interval, Job, ToWorker } from './messages.ts'
 import { monotonicUs } from './monotonic.ts'
-import { assemble, type BenchResult, METHOD, type Sample } from './result.ts'
+import { assemble, type BenchResult, METHOD, type Sample, type SecondResult } from './result.ts'
 import { type Phase, phasesOf } from './schedule.ts'
 import type { Workload } from './workload.ts'
 
@@ -30,16 +30,9 @@ export interface RunOptions {
   readonly keepTopics?: boolean
 }
 
-export interface LiveProgress {
-  readonly second: number
+export interface LiveProgress extends Omit<SecondResult, `${string}Cpu` | 'brokerRssBytes'> {
   readonly totalSeconds: number
   readonly phase: string
-  readonly acked: number
-  readonly received: number
-  readonly failed: number
-  readonly lag: number
-  readonly produce: Percentiles | null
-  readonly endToEnd: Percentiles | null
 }
 
 /** From the answer of the last process until the first record. */

@@ -3,7 +3,7 @@ import { Argument, type Command } from 'commander'
 import type { Admin, ConfigChange, ConfigEntry, ConfigResource } from '../client/admin.ts'
 import type { CliContext, Terminal } from './context.ts'
 import { UsageError } from './failure.ts'
-import { type ClusterOptions, clientOptions, clusterCommand, collect, setting } from './options.ts'
+import { type ClusterOptions, clusterCommand, collect, setting, withAdmin } from './options.ts'
 
 interface DescribeOptions extends ClusterOptions {
   readonly all?: boolean
@@ -49,19 +49,6 @@ export function registerConfig(program: Command, context: CliContext): void {
         alter(admin, kind, names, options, context.terminal),
       )
     })
-}
-
-async function withAdmin(
-  context: CliContext,
-  options: ClusterOptions,
-  command: (admin: Admin) => Promise<void>,
-): Promise<void> {
-  const admin = await context.openAdmin(clientOptions(options))
-  try {
-    await command(admin)
-  } finally {
-    admin.close()
-  }
 }
 
 async function describe(

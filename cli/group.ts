@@ -10,13 +10,13 @@ import { UsageError } from './failure.ts'
 import type { ResetOptions } from './group-reset.ts'
 import {
   type ClusterOptions,
-  clientOptions,
   clusterCommand,
   collect,
   duration,
   instant,
   integer,
   positiveInteger,
+  withAdmin,
 } from './options.ts'
 
 interface WatchOptions extends ClusterOptions {
@@ -88,13 +88,9 @@ async function withTools(
   options: ClusterOptions,
   command: (tools: Tools) => Promise<void>,
 ): Promise<void> {
-  const admin = await context.openAdmin(clientOptions(options))
-  try {
-    const { GroupAdmin } = await import('../client/group-admin.ts')
-    await command({ admin, groups: new GroupAdmin(admin.cluster), terminal: context.terminal })
-  } finally {
-    admin.cluster.close()
-  }
+  await withAdmin(context, options, admin =>
+    command({ admin, groups: admin.groups, terminal: context.terminal }),
+  )
 }
 
 /** Once, or until the process ends. */

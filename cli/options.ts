@@ -1,6 +1,8 @@
 /** Options that many commands have, and reading the values of options; commander shows what is thrown here next to the option's name. */
 import { type Command, InvalidArgumentError } from 'commander'
+import type { Admin } from '../client/admin.ts'
 import type { ClientOptions } from '../client/config.ts'
+import type { CliContext } from './context.ts'
 
 const DEFAULT_BOOTSTRAP = 'localhost:9092'
 const DEFAULT_TIMEOUT_MS = 30_000
@@ -36,6 +38,20 @@ export function clientOptions({ bootstrap, timeout }: ClusterOptions): ClientOpt
     requestTimeoutMs: timeout,
     connectTimeoutMs: Math.min(timeout, 5_000),
     bootstrapTimeoutMs: 0,
+  }
+}
+
+/** Runs a command with an admin of the cluster that its options name, and closes it. */
+export async function withAdmin(
+  context: CliContext,
+  options: ClusterOptions,
+  command: (admin: Admin) => Promise<void>,
+): Promise<void> {
+  const admin = await context.openAdmin(clientOptions(options))
+  try {
+    await command(admin)
+  } finally {
+    admin.close()
   }
 }
 

@@ -8,11 +8,11 @@ import type { CliContext, Terminal } from './context.ts'
 import { UsageError } from './failure.ts'
 import {
   type ClusterOptions,
-  clientOptions,
   clusterCommand,
   collect,
   positiveInteger,
   setting,
+  withAdmin,
 } from './options.ts'
 
 interface CreateOptions extends ClusterOptions {
@@ -99,19 +99,6 @@ function registerAlter(command: Command, context: CliContext): void {
       }
       return withAdmin(context, options, admin => alter(admin, names, options, context.terminal))
     })
-}
-
-async function withAdmin(
-  context: CliContext,
-  options: ClusterOptions,
-  command: (admin: Admin) => Promise<void>,
-): Promise<void> {
-  const admin = await context.openAdmin(clientOptions(options))
-  try {
-    await command(admin)
-  } finally {
-    admin.close()
-  }
 }
 
 async function create(

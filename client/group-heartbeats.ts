@@ -9,11 +9,11 @@
  * it joins again under the same id, which it has made itself.
  */
 import type { RequestInput, ResponseOf } from '../protocol/apis.ts'
-import type { Io, Timer } from '../protocol/io.ts'
+import type { Io } from '../protocol/io.ts'
 import type { CallOptions, Cluster } from './cluster.ts'
 import { AnswerError, isRetriable } from './errors.ts'
 import type { GroupConfig } from './group-config.ts'
-import { GroupLink, type GroupOwner, type Membership } from './group-link.ts'
+import { GroupLink, type GroupOwner, type Membership, Pause } from './group-link.ts'
 import type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
 import { attemptNow, backoffMs } from './leader-search.ts'
 import { type TopicPartition, without } from './topic-partition.ts'
@@ -33,6 +33,7 @@ export class HeartbeatMember implements Membership {
   private readonly config: GroupConfig
   private readonly owner: GroupOwner
   private readonly link: GroupLink
+  private readonly pausing: Pause
   private epoch = JOIN_EPOCH
   private intervalMs = FIRST_INTERVAL_MS
   private names: readonly string[] = []
@@ -51,7 +52,6 @@ export class HeartbeatMember implements Membership {
   private isClosed = false
   private running: Promise<void> | null = null
   private moving: Promise<void> | null = null
-  private wake: (() => void) | null = null
   private mustBeat = false
 
   constructor(io: Io, cluster: Cluster, config: GroupConfig, owner: GroupOwner) {
@@ -60,6 +60,7 @@ export class HeartbeatMember implements Membership {
     this.config = config
     this.owner = owner
     this.link = new GroupLink(io, cluster, config.groupId)
+    this.pausing = new Pause(io)
     this.memberId = io.uuid()
   }
 
@@ -96,7 +97,7 @@ export class HeartbeatMember implements Membership {
 
   async close(): Promise<void> {
     this.isClosed = true
-    this.wake?.()
+    this.pausing.wake()
     await this.running
     await this.moving
     if (this.owned.length > 0) await this.owner.revoked(this.owned).catch(() => {})
@@ -208,7 +209,7 @@ export class HeartbeatMember implements Membership {
         // What fails for now is tried again after the next heartbeat.
         if (isRetriable(error) || this.isClosed) return
         this.isClosed = true
-        this.wake?.()
+        this.pausing.wake()
         this.lose()
         this.owner.failed(error as Error)
       })
@@ -262,20 +263,12 @@ export class HeartbeatMember implements Membership {
 
   private beatNow(): void {
     this.mustBeat = true
-    this.wake?.()
+    this.pausing.wake()
   }
 
   private pause(delayMs: number): Promise<void> {
     if (this.mustBeat || this.isClosed) return Promise.resolve()
-    return new Promise(resolve => {
-      let timer: Timer | null = null
-      this.wake = () => {
-        timer?.cancel()
-        this.wake = null
-        resolve()
-      }
-      timer = this.io.clock.timer(delayMs, this.wake, true)
-    })
+    return this.pausing.for(delayMs)
   }
 }
 

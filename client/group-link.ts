@@ -2,7 +2,7 @@
  * A group's coordinator as a member sees it: who it is, looked up again when it has moved, and the committed offsets that it
  * keeps. Both kinds of members (`group-member.ts`, `group-heartbeats.ts`) talk to their group through it.
  */
-import type { Io } from '../protocol/io.ts'
+import type { Io, Timer } from '../protocol/io.ts'
 import type { Attempt, CallOptions, Cluster } from './cluster.ts'
 import { AnswerError, needsMetadata } from './errors.ts'
 import {
@@ -112,5 +112,32 @@ export class GroupLink {
     if (code === 0) return
     const subject = `group '${this.groupId}'`
     throw new AnswerError(code, { api, subject, broker: attempt.asked }, detail)
+  }
+}
+
+/** A wait of one member's loop, which something that happens may end early. */
+export class Pause {
+  private readonly io: Io
+  private end: (() => void) | null = null
+
+  constructor(io: Io) {
+    this.io = io
+  }
+
+  /** Ends the wait, if there is one. */
+  wake(): void {
+    this.end?.()
+  }
+
+  for(delayMs: number): Promise<void> {
+    return new Promise(resolve => {
+      let timer: Timer | null = null
+      this.end = () => {
+        timer?.cancel()
+        this.end = null
+        resolve()
+      }
+      timer = this.io.clock.timer(delayMs, this.end, true)
+    })
   }
 }

@@ -11,7 +11,7 @@
  * any more: `lost` in the place of `revoked`.
  */
 import { errorCode } from '../protocol/errors.ts'
-import type { Io, Timer } from '../protocol/io.ts'
+import type { Io } from '../protocol/io.ts'
 import type { Assignor, GroupSubscriber } from './assignors.ts'
 import type { Attempt, CallOptions, Cluster } from './cluster.ts'
 import {
@@ -22,7 +22,7 @@ import {
 } from './consumer-protocol.ts'
 import { AnswerError, ClosedError, isRetriable } from './errors.ts'
 import type { GroupConfig } from './group-config.ts'
-import { GroupLink, type GroupOwner, type Membership } from './group-link.ts'
+import { GroupLink, type GroupOwner, type Membership, Pause } from './group-link.ts'
 import type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
 import { attemptNow, backoffMs } from './leader-search.ts'
 import { type TopicPartition, without } from './topic-partition.ts'
@@ -47,6 +47,7 @@ export class GroupMember implements Membership {
   private names: readonly string[] = []
   private patterns: readonly RegExp[] = []
   private readonly link: GroupLink
+  private readonly pausing: Pause
   memberId = ''
   generation = -1
   private hasShare = false
@@ -60,7 +61,6 @@ export class GroupMember implements Membership {
   private isJoining = false
   private readonly stop = new AbortController()
   private running: Promise<void> | null = null
-  private wake: (() => void) | null = null
   /** What the last share was computed from; when it has changed the group has to meet again. */
   private seenTopics = ''
   private mustRejoin = false
@@ -71,6 +71,7 @@ export class GroupMember implements Membership {
     this.config = config
     this.owner = owner
     this.link = new GroupLink(io, cluster, config.groupId)
+    this.pausing = new Pause(io)
     this.isCooperative = config.assignors.every(assignor => assignor.isCooperative === true)
   }
 
@@ -78,7 +79,7 @@ export class GroupMember implements Membership {
     this.names = topics.filter(topic => typeof topic === 'string')
     this.patterns = topics.filter(topic => typeof topic !== 'string')
     this.mustRejoin = true
-    this.wake?.()
+    this.pausing.wake()
     this.running ??= this.run()
   }
 
@@ -100,7 +101,7 @@ export class GroupMember implements Membership {
 
   async close(): Promise<void> {
     this.isClosed = true
-    this.wake?.()
+    this.pausing.wake()
     // Behind a join that waits for others nothing else would be answered.
     if (this.isJoining) this.cluster.openConnection(this.link.coordinatorId)?.close()
     this.stop.abort(new ClosedError())
@@ -362,16 +363,7 @@ export class GroupMember implements Membership {
   }
 
   private pause(delayMs: number): Promise<void> {
-    return new Promise(resolve => {
-      let timer: Timer | null = null
-      this.wake = () => {
-        timer?.cancel()
-        this.wake = null
-        resolve()
-      }
-      timer = this.io.clock.timer(delayMs, this.wake, true)
-      if (this.isClosed) this.wake()
-    })
+    return this.isClosed ? Promise.resolve() : this.pausing.for(delayMs)
   }
 }
 

@@ -8,6 +8,7 @@ import type { ConsumerOptions } from '../../client/consumer-config.ts'
 import type { Producer } from '../../client/producer.ts'
 import { string } from '../../client/serializers.ts'
 import type { TopicPartition } from '../../client/topic-partition.ts'
+import { numberedTopic, writeNumbers } from './numbered-topic.ts'
 
 let broker: EmbeddedBroker
 let client: Client
@@ -31,18 +32,10 @@ after(async () => {
   await broker.stop()
 })
 
-async function topic(name: string, partitions: number, count: number): Promise<void> {
-  const admin = client.admin()
-  await admin.createTopics([{ name, partitions }])
-  admin.cluster.close()
-  await write(name, partitions, 0, count)
-}
-
-async function write(name: string, partitions: number, from: number, count: number): Promise<void> {
-  const numbers = Array.from({ length: count }, (_, i) => from + i)
-  const messages = numbers.map(i => ({ value: `${i}`, partition: i % partitions }))
-  await producer.sendBatch(name, messages)
-}
+const topic = (name: string, partitions: number, count: number) =>
+  numberedTopic({ client, producer }, name, partitions, count)
+const write = (name: string, partitions: number, from: number, count: number) =>
+  writeNumbers(producer, name, partitions, from, count)
 
 const KINDS: { readonly [kind: string]: ConsumerOptions<Buffer, string> } = {
   'cooperative-sticky': { assignors: ['cooperative-sticky'], heartbeatIntervalMs: 20 },

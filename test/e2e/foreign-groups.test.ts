@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type ConsumerEvent, type ConsumerStory, unread } from './consumer-stories.ts'
 import { clientFolder } from './foreign-clients.ts'
-import { GroupTopic } from './group-topic.ts'
+import { GroupTopic, groupTimes } from './group-topic.ts'
 import { adopt, missing, type Server, startOttla, until } from './harness.ts'
 
 const PARTITIONS = 6
@@ -24,14 +24,7 @@ const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), 'foreign-member.js
 let server: Server
 
 before(async () => {
-  server = await startOttla({
-    overrides: {
-      'group.consumer.min.session.timeout.ms': SESSION_MS,
-      'group.consumer.session.timeout.ms': SESSION_MS,
-      'group.consumer.min.heartbeat.interval.ms': '500',
-      'group.consumer.heartbeat.interval.ms': '500',
-    },
-  })
+  server = await startOttla({ overrides: groupTimes(SESSION_MS) })
 })
 
 after(async () => {

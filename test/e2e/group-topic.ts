@@ -2,6 +2,14 @@
 import { type Admin, Kafka, logLevel } from 'kafkajs'
 import { pause, subjectIsKafka } from './harness.ts'
 
+/** Settings of a broker whose consumer groups notice soon who has gone: this session, two heartbeats a second. */
+export const groupTimes = (sessionMs: string) => ({
+  'group.consumer.min.session.timeout.ms': sessionMs,
+  'group.consumer.session.timeout.ms': sessionMs,
+  'group.consumer.min.heartbeat.interval.ms': '500',
+  'group.consumer.heartbeat.interval.ms': '500',
+})
+
 export class GroupTopic {
   readonly name: string
   private readonly kafka: Kafka

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { chooseSeed, seededRandom, tier } from '../tiers.ts'
 import { faultsOf, unread } from './consumer-stories.ts'
-import { GroupTopic } from './group-topic.ts'
+import { GroupTopic, groupTimes } from './group-topic.ts'
 import { missing, pause, type Server, startOttla, until } from './harness.ts'
 import { VerifiableConsumer } from './verifiable-consumer.ts'
 
@@ -18,14 +18,7 @@ const SESSION_MS = '10000'
 let server: Server
 
 before(async () => {
-  server = await startOttla({
-    overrides: {
-      'group.consumer.min.session.timeout.ms': SESSION_MS,
-      'group.consumer.session.timeout.ms': SESSION_MS,
-      'group.consumer.min.heartbeat.interval.ms': '500',
-      'group.consumer.heartbeat.interval.ms': '500',
-    },
-  })
+  server = await startOttla({ overrides: groupTimes(SESSION_MS) })
 })
 
 after(async () => {

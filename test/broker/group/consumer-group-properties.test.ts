@@ -18,6 +18,7 @@ import {
   type OffsetsRecordInput,
 } from '../../../protocol/messages/offsets-topic.ts'
 import { chooseSeed, tier } from '../../tiers.ts'
+import { partitionsOf, SETTINGS } from './small-groups.ts'
 
 type Response = ResponseInput<'ConsumerGroupHeartbeat'>
 type Owned = { topicId: string; partitions: readonly number[] }[]
@@ -29,23 +30,13 @@ interface Person {
   topics: readonly string[]
 }
 
-const settings = {
-  groupConsumerAssignors: ['uniform', 'range'],
-  groupConsumerMaxSize: 4,
-  groupConsumerMigrationPolicy: 'bidirectional',
-  groupMinSessionTimeoutMs: 1000,
-  groupMaxSessionTimeoutMs: 60_000,
-  groupMaxSize: 4,
-  groupInitialRebalanceDelayMs: 0,
-  groupDropOnDisconnectMs: -1,
-}
 const timing = { sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000, assignmentIntervalMs: 0 }
 const topicId = (name: string) => name.padEnd(22, 'A')
 
 class World {
   image: ClusterImage = emptyImage('c')
   private readonly options: ConsumerGroupOptions = {
-    settings,
+    settings: SETTINGS,
     timing: () => timing,
     image: () => this.image,
     patterns: new TopicPatterns(),
@@ -66,10 +57,9 @@ class World {
   }
 
   grow(count: number): void {
-    const partition = { leader: 1, leaderEpoch: 0, partitionEpoch: 0, replicas: [1], isr: [1] }
     const topics = new Map(
       ['x', 'y'].map((name, i) => {
-        const partitions = Array(count + i).fill(partition)
+        const partitions = partitionsOf(count + i)
         return [name, { name, id: topicId(name), partitions, configs: {}, isInternal: false }]
       }),
     )

@@ -22,6 +22,7 @@ import {
 import { GroupSeat } from '../../scenarios/group-seat.ts'
 import { subscription } from '../../scenarios/script.ts'
 import { chooseSeed, tier } from '../../tiers.ts'
+import { partitionsOf, SETTINGS } from './small-groups.ts'
 
 type Joined = ResponseInput<'JoinGroup'>
 type Beaten = ResponseInput<'ConsumerGroupHeartbeat'>
@@ -67,16 +68,7 @@ class Client {
 
 class World {
   image: ClusterImage = emptyImage('c')
-  readonly settings = {
-    groupConsumerAssignors: ['uniform', 'range'],
-    groupConsumerMaxSize: 4,
-    groupConsumerMigrationPolicy: 'bidirectional',
-    groupMinSessionTimeoutMs: 1000,
-    groupMaxSessionTimeoutMs: 60_000,
-    groupMaxSize: 4,
-    groupInitialRebalanceDelayMs: 0,
-    groupDropOnDisconnectMs: -1,
-  }
+  readonly settings = { ...SETTINGS }
   readonly seat: GroupSeat
   readonly clients = [0, 1, 2, 3, 4].map(index => new Client(index))
   private readonly isEager: boolean
@@ -98,8 +90,7 @@ class World {
   }
 
   grow(count: number): void {
-    const partition = { leader: 1, leaderEpoch: 0, partitionEpoch: 0, replicas: [1], isr: [1] }
-    const partitions = Array(count).fill(partition)
+    const partitions = partitionsOf(count)
     const topic = { name: TOPIC, id: TOPIC_ID, partitions, configs: {}, isInternal: false }
     const topics = new Map([[TOPIC, topic]])
     const topicsById = new Map([[TOPIC_ID, topic]])
