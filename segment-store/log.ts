@@ -273,6 +273,7 @@ export class Log implements reader.ReadableLog, LogParts {
     })
     this.writer.inBackground(() => this.finishRoll(offset, snapshot))
   }
+
   get place(): SegmentPlace {
     const { disk, directory, staging } = this
     return { disk, directory, staging, indexes: this.options.indexes }
@@ -443,6 +444,7 @@ export class Log implements reader.ReadableLog, LogParts {
     return this.exclusively(() => shortening.truncateFully(this, offset))
   }
 
+  /** Waits until nothing is being written any more, neither batches nor what describes them. */
   async settle(): Promise<void> {
     await this.writer.allWritten()
     await this.writer.settled()
