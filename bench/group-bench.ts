@@ -142,7 +142,9 @@ export class BenchBroker {
     this.port = port
     this.directory = directory
     this.settings = settings
-    process.once('exit', () => child.kill('SIGKILL'))
+    const kill = () => void child.kill('SIGKILL')
+    process.once('exit', kill)
+    child.once('exit', () => process.off('exit', kill))
   }
 
   static async start(

@@ -106,12 +106,15 @@ export interface Side {
   readonly tools: ToolJvm
 }
 
+/** Where it stands behind a host or alone; not in a setting's value, nor as the first digits of another number. */
+const portPattern = (port: number) => new RegExp(`(?<=[\\w\\]]:|\\s)${port}\\b`, 'g')
+
 /** Replaces what may differ between two right answers; all else is compared letter by letter. */
 export function normalise(text: string, { server }: Side, blank: RegExp | undefined): string {
   const plain = text
     .replaceAll(server.dataDir, '<dir>')
-    .replaceAll(String(server.port + 1), '<controller-port>')
-    .replaceAll(String(server.port), '<port>')
+    .replace(portPattern(server.port + 1), '<controller-port>')
+    .replace(portPattern(server.port), '<port>')
     .replace(/^\d\d:\d\d:\d\d\.\d{3} /gm, '')
     .replace(/(TopicId: |Topic id: |topic id |Cluster ID: )[\w-]{22}/g, '$1<id>')
     .replace(/\b1[6-9]\d{11}\b/g, '<ms>')
