@@ -50,10 +50,9 @@ export class OffsetIndex {
   append(offset: number, position: number): void {
     const { entries } = this
     const relative = offset - this.baseOffset
-    assert(
-      relative >= 0 && relative <= MAX_RELATIVE_OFFSET,
-      `offset ${offset} does not fit the index`,
-    )
+    if (relative < 0 || relative > MAX_RELATIVE_OFFSET) {
+      assert.fail(`offset ${offset} does not fit the index`) // its text is made here only: this is a hot path
+    }
     assert(entries.count === 0 || offset > this.lastOffset, 'offset index entries ascend')
     const at = entries.add()
     entries.bytes.writeInt32BE(relative, at)

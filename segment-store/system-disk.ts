@@ -22,7 +22,6 @@ const POOL_SLOTS = 64
 /** What a process may have open where the system does not say it. */
 const OPEN_FILES_DEFAULT = 1024
 
-const openFd = promisify(fs.open)
 const closeFd = promisify(fs.close)
 const fsync = promisify(fs.fsync)
 
@@ -157,7 +156,7 @@ export class SystemDisk implements Disk, SystemFiles {
     // Windows cannot open a directory, and needs no sync of one.
     if (process.platform === 'win32') return
     await this.slots.run(async () => {
-      const fd = await openFd(path, 'r')
+      const fd = openWithRoom(this.handles, path, fs.constants.O_RDONLY)
       try {
         await fsync(fd)
       } finally {

@@ -1,9 +1,11 @@
 /** Descriptors are bounded, and no file notices: they go and come back between two operations. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
+import { promisify } from 'node:util'
 import type { File } from '../../segment-store/disk.ts'
 import { FileHandles, type HandleOwner, handlesFor } from '../../segment-store/file-handles.ts'
 import { SystemDisk } from '../../segment-store/system-disk.ts'
@@ -166,4 +168,41 @@ test('the hand takes what was not used lately, and unsynced files last', () => {
   assert.deepEqual(taken.at(-1), 'unsynced')
   assert.equal(handles.takeOne(), false)
   assert.equal(handles.count, 3)
+})
+
+/** Run where a process may open few files: takes all that are left, then uses the disk. */
+const WITHOUT_DESCRIPTORS = `
+import fs from 'node:fs'
+const { SystemDisk } = await import(process.argv[1])
+const root = process.argv[2]
+const disk = new SystemDisk()
+const files = ['a', 'b'].map(name => disk.createSync(root + '/' + name))
+for (const file of files) file.append([Buffer.from('one')])
+for (;;) {
+  try { fs.openSync('/dev/null') } catch (error) { console.log(error.code); break }
+}
+const step = async (name, run) => console.log(name, await run().then(() => 'ok', error => error.code))
+await step('directory', () => disk.syncDirectory(root))
+await step('third', () => disk.open(root + '/c', { create: true }))
+for (const file of files) {
+  await step('append', async () => { await file.append([Buffer.from('two')]) })
+  await step('sync', () => file.sync())
+}
+await step('directory', () => disk.syncDirectory(root))
+console.log(files.map(file => { const read = Buffer.alloc(6); file.readSync(0, read); return read.toString() }).join(' '))
+process.exit(0) // the loader may wait for descriptors
+`
+
+test('a process that has no descriptor left opens files and syncs directories with one of its own', {
+  skip: process.platform === 'win32' && 'ulimit is of the shell',
+}, async () => {
+  const directory = fs.mkdtempSync(`${root}/none-left-`)
+  const disk = new URL('../../segment-store/system-disk.js', import.meta.url).href
+  const { stdout } = await promisify(execFile)('sh', [
+    ...['-c', 'ulimit -n 64; exec "$0" "$@"', process.execPath],
+    ...['--input-type=module', '--eval', WITHOUT_DESCRIPTORS, disk, directory],
+  ])
+  const expected =
+    'EMFILE|directory ok|third ok|append ok|sync ok|append ok|sync ok|directory ok|onetwo onetwo'
+  assert.equal(stdout.trim().replaceAll('\n', '|'), expected)
 })
