@@ -161,11 +161,11 @@ export class FreeSpace implements SpaceWatch {
 
 /** Bytes that no file system makes smaller. */
 function noise(bytes: number): Buffer {
-  const buffer = Buffer.alloc(bytes)
+  const words = new Int32Array(Math.ceil(bytes / 4))
   let state = 1
-  for (let at = 0; at + 4 <= bytes; at += 4) {
+  for (let i = 0; i < words.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0
-    buffer.writeInt32LE(state ^ (state >>> 15), at)
+    words[i] = state ^ (state >>> 15)
   }
-  return buffer
+  return Buffer.from(words.buffer, 0, bytes)
 }
