@@ -47,7 +47,7 @@ test('examples/test/node.test.mjs', () => {
   const env = { ...process.env }
   // Set for the files that node:test runs: a run inside a run reports to the outer one.
   delete env['NODE_TEST_CONTEXT']
-  const args = ['--test', 'examples/test/node.test.mjs']
+  const args = ['--test', '--test-reporter=tap', 'examples/test/node.test.mjs']
   const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', env })
   assert.equal(status, 0, stdout)
   assert.match(stdout, /# pass 2/)

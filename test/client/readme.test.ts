@@ -43,7 +43,7 @@ for (const [i, { language, text }] of blocks.entries()) {
       writeFileSync(file, code.replaceAll('localhost:9092', broker.bootstrap))
       const env = { ...process.env }
       delete env['NODE_TEST_CONTEXT']
-      const args = text.includes("'node:test'") ? ['--test', file] : [file]
+      const args = text.includes("'node:test'") ? ['--test', '--test-reporter=tap', file] : [file]
       const { stdout } = await promisify(execFile)(process.execPath, args, { env, timeout: 60_000 })
       assert.match(stdout, PRINTED[i]!)
     } finally {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ZERO_UUID } from '../../../protocol/buffer.ts'
+import { codecs, isAsynchronous } from '../../../protocol/compression.ts'
 import { type ErrorName, errorName } from '../../../protocol/errors.ts'
 import {
   ATTRIBUTES,
@@ -386,11 +387,18 @@ test('a topic that is deleted while a batch waits for its acknowledgement answer
     assert.equal((await answer).error, 'UNKNOWN_TOPIC_OR_PARTITION')
   }))
 
-test('copies of batches that wait for an asynchronous codec are charged to the budget', () =>
-  withHost(async (host, client) => {
-    const records = await batchOf(['a'.repeat(5000)], 'zstd')
-    const answer = send(client, records)
-    assert.ok(host.broker.budget.used >= records.length)
-    assert.equal((await answer).error, 'NONE')
-    assert.equal(host.broker.budget.used, 0)
-  }))
+/** Where Node has zstd itself, no codec is asynchronous. */
+const skip = !isAsynchronous(codecs.zstd) && 'this Node has zstd, which is synchronous'
+
+test(
+  'copies of batches that wait for an asynchronous codec are charged to the budget',
+  { skip },
+  () =>
+    withHost(async (host, client) => {
+      const records = await batchOf(['a'.repeat(5000)], 'zstd')
+      const answer = send(client, records)
+      assert.ok(host.broker.budget.used >= records.length)
+      assert.equal((await answer).error, 'NONE')
+      assert.equal(host.broker.budget.used, 0)
+    }),
+)
