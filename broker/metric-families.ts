@@ -469,7 +469,7 @@ const ownFamilies: readonly MetricFamily[] = [
   },
 ]
 
-/** Every family of ours, in the order of a scrape. README's table of metrics is checked against it. */
+/** Every family of ours, in the order of a scrape. `METRICS.md` is made from it. */
 export const metricFamilies: readonly MetricFamily[] = [
   ...requestFamilies,
   ...topicFamilies,

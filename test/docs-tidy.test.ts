@@ -1,5 +1,5 @@
 /**
- * The tables of README.md and ARCHITECTURE.md say what the code says. Tables between `<!-- begin: x -->` and
+ * The tables of README.md, ARCHITECTURE.md and of the documents in the rooms say what the code says. Tables between `<!-- begin: x -->` and
  * `<!-- end: x -->` are made from the code's own tables: UPDATE=1 writes them anew (`UPDATE=1 npm run test:tidy`), to be
  * reviewed as a diff. The others are written by hand and checked for names that do not exist, and for names left out.
  */
@@ -14,6 +14,8 @@ import { topicSettings } from '../segment-store/config.ts'
 import { defaultText, type Setting } from '../segment-store/setting.ts'
 
 const README = 'README.md'
+const SETTINGS = 'broker/SETTINGS.md'
+const METRICS = 'broker/METRICS.md'
 const ARCHITECTURE = 'ARCHITECTURE.md'
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -42,7 +44,7 @@ function checkSection(document: string, name: string, expected: string): void {
   assert.equal(actual, wanted, `${document}, '${name}': UPDATE=1 npm run test:tidy writes it anew`)
 }
 
-test("the README's table of settings is the broker's", () => {
+test("the table of settings is the broker's", () => {
   const shownDefault = (setting: Setting) => {
     const text = defaultText(setting)
     if (text === null) return 'not set'
@@ -52,10 +54,10 @@ test("the README's table of settings is the broker's", () => {
     .filter(([, { ignored }]) => ignored === null)
     .sort(byName)
     .map(([name, setting]) => [code(name), shownDefault(setting), setting.doc ?? ''])
-  checkSection(README, 'settings', table(['Setting', 'Default', 'What it does'], rows))
+  checkSection(SETTINGS, 'settings', table(['Setting', 'Default', 'What it does'], rows))
 })
 
-test("the README's table of settings without effect is the broker's", () => {
+test("the table of settings without effect is the broker's", () => {
   const groups = new Map<string, string[]>()
   for (const [name, { ignored }] of [...brokerSettings].sort(byName)) {
     if (ignored === null || Object.hasOwn(hiddenSettings, name)) continue
@@ -66,17 +68,17 @@ test("the README's table of settings without effect is the broker's", () => {
     const shown = names.slice(0, 2).map(code).join(', ')
     return [because, rest > 0 ? `${shown} and ${rest} more` : shown]
   })
-  checkSection(README, 'settings without effect', table(['Because …', 'Settings'], rows))
+  checkSection(SETTINGS, 'settings without effect', table(['Because …', 'Settings'], rows))
 })
 
-test("the README's table of metrics is the broker's", () => {
+test("the table of metrics is the broker's", () => {
   const rows = metricFamilies.map(({ name, type, labels, help }) => [
     code(name),
     type,
     labels.map(code).join(', '),
     help,
   ])
-  checkSection(README, 'metrics', table(['Metric', 'Type', 'Labels', 'What it is'], rows))
+  checkSection(METRICS, 'metrics', table(['Metric', 'Type', 'Labels', 'What it is'], rows))
 })
 
 /** The tiers as `test/tiers.ts` writes them: the module itself tells only of the tier it runs in. */
@@ -112,8 +114,9 @@ test('limits and settings that the README names exist', () => {
       existsSync(path!) && new RegExp(`\\b${name}\\b`).test(readFileSync(path!, 'utf8'))
     if (!isThere) wrong.push(`${name} in ${path}`)
   }
-  const limits = text.slice(text.indexOf('\n## Limits'), text.indexOf('\n## Metrics'))
-  const known = (name: string) => brokerSettings.has(name) || Object.hasOwn(topicSettings, name)
+  const limits = text.slice(text.indexOf('\n## Settings'), text.indexOf('\n## Metrics'))
+  const known = (name: string) =>
+    brokerSettings.has(name) || Object.hasOwn(topicSettings, name) || name === 'server.properties'
   for (const [, name] of limits.matchAll(/`([a-z]+(?:\.[a-z]+)+)`/g)) {
     if (!known(name!)) wrong.push(`setting ${name}`)
   }
