@@ -31,8 +31,9 @@ export class OffsetCheckpoints {
   private readonly options: OffsetCheckpointsOptions
   /** Contents of the files: as read at the start, then as written. */
   private readonly offsets = new Map<string, Offsets>()
-  /** Names of deleted logs of which the files still speak. */
-  private readonly forgotten = new Set<string>()
+  /** Names of deleted logs of which the files may still speak, and how many writes of them had begun by then. */
+  private readonly forgotten = new Map<string, number>()
+  private writes = 0
   private saving: Promise<void> = Promise.resolve()
   private nextSave: Promise<void> | null = null
 
@@ -63,7 +64,9 @@ export class OffsetCheckpoints {
 
   /** Nothing holds of this log any more. Answers whether the files, as they are on the medium, may speak of it. */
   forget(name: string): boolean {
-    for (const offsets of this.offsets.values()) if (offsets.delete(name)) this.forgotten.add(name)
+    for (const offsets of this.offsets.values()) {
+      if (offsets.delete(name)) this.forgotten.set(name, this.writes)
+    }
     return this.forgotten.has(name)
   }
 
@@ -81,32 +84,35 @@ export class OffsetCheckpoints {
     return save
   }
 
+  /** Each file has the logs that are there when it is made: one that was deleted meanwhile must not come back. */
   private async write(): Promise<void> {
-    const forgotten = [...this.forgotten]
-    const all = [...this.options.logs]
-    const logs = all.filter(([, log]) => log.failure === null)
+    const write = ++this.writes
+    const { logs } = this.options
     await this.replace(RECOVERY_POINTS, offsets => {
-      for (const [name, log] of logs) offsets.set(name, log.recoveryPoint)
+      for (const [name, log] of logs) if (log.failure === null) offsets.set(name, log.recoveryPoint)
     })
     await this.replace(LOG_START_OFFSETS, offsets => {
-      for (const [name, log] of all) {
+      for (const [name, log] of logs) {
         if (log.logStartOffset > log.segments[0]!.baseOffset) offsets.set(name, log.logStartOffset)
         else offsets.delete(name)
       }
     })
     await this.replace(HIGH_WATERMARKS, offsets => {
       for (const [name, log] of logs) {
+        if (log.failure !== null) continue
         offsets.set(name, log.highWatermark === -1 ? log.writtenOffset : log.highWatermark)
       }
     })
     // Most directories have no log that was ever compacted.
-    const compacted = all.filter(([, log]) => log.cleanedOffset > 0)
-    if (compacted.length > 0 || forgotten.length > 0) {
+    const compacted = [...logs].some(([, log]) => log.cleanedOffset > 0)
+    if (compacted || this.forgotten.size > 0) {
       await this.replace(CLEANED_OFFSETS, offsets => {
-        for (const [name, log] of compacted) offsets.set(name, log.cleanedOffset)
+        for (const [name, { cleanedOffset }] of logs) {
+          if (cleanedOffset > 0) offsets.set(name, cleanedOffset)
+        }
       })
     }
-    for (const name of forgotten) this.forgotten.delete(name)
+    for (const [name, before] of this.forgotten) if (before < write) this.forgotten.delete(name)
   }
 
   private async replace(file: string, change: (offsets: Offsets) => void): Promise<void> {

@@ -315,3 +315,45 @@ test('readers of committed data are told the aborted transactions of an adopted 
   assert.equal(log.lastStableOffset, 24)
   await directory.close()
 })
+
+/** Holds back the first checkpoint file while a test does something else. */
+class HeldDisk extends MemoryDisk {
+  held: { reached(): void; gate: Promise<void> } | null = null
+
+  override async replaceFile(file: string, bytes: Buffer): Promise<void> {
+    const { held } = this
+    if (held !== null && file.endsWith('recovery-point-offset-checkpoint')) {
+      held.reached()
+      await held.gate
+    }
+    return super.replaceFile(file, bytes)
+  }
+}
+
+test('a topic that is deleted and created while checkpoints are written begins at 0, also after a crash', async () => {
+  const disk = new HeldDisk()
+  const directory = await open(disk, '/data')
+  const log = await openOrders(directory)
+  write(log, 10)
+  await log.advanceLogStartTo(4)
+  let release = () => {}
+  const gate = new Promise<void>(resolve => {
+    release = resolve
+  })
+  let saving = Promise.resolve()
+  await new Promise<void>(reached => {
+    disk.held = { reached, gate }
+    saving = directory.checkpoint()
+  })
+  await directory.deleteLog(log)
+  const opening = openOrders(directory)
+  await new Promise(resolve => setImmediate(resolve))
+  release()
+  await saving
+  const anew = await opening
+  assert.deepEqual([anew.logStartOffset, anew.logEndOffset], [0, 0])
+  const text = async (file: string) => String(await disk.readFile(`/data/${file}`))
+  assert.equal(await text('recovery-point-offset-checkpoint'), '0\n0\n')
+  assert.equal(await text('log-start-offset-checkpoint'), '0\n0\n')
+  await directory.close()
+})
