@@ -304,6 +304,7 @@ class Opening {
     segment.isDirty = true
     const next = this.segments[this.segments.indexOf(segment) + 1]
     const damage = end.damage ?? this.holeBefore(next, end.nextOffset)
+    if (damage === null && this.isDeletedHole(next, end.nextOffset)) this.producers.clear()
     if (next === undefined || damage !== null) segment.endOffset = end.nextOffset
     else {
       segment.seal()
@@ -318,11 +319,20 @@ class Opening {
    * (cleaner.ts). Where that is lost, a log that misses offsets already has been compacted.
    */
   private holeBefore(next: Segment | undefined, endOffset: number): string | null {
-    if (next === undefined || next.baseOffset <= endOffset) return null
-    const { recoveryPoint, cleanedOffset = 0, logStartOffset } = this.options
-    if (next.baseOffset <= Math.max(recoveryPoint, cleanedOffset, logStartOffset)) return null
-    if (recoveryPoint === 0 && this.hasGaps) return null
+    if (next === undefined || next.baseOffset <= endOffset || this.isCompacted(next)) return null
+    if (next.baseOffset <= this.options.logStartOffset) return null
     return `offsets ${endOffset} to ${next.baseOffset - 1} are missing`
+  }
+
+  private isCompacted(next: Segment): boolean {
+    const { recoveryPoint, cleanedOffset = 0 } = this.options
+    if (next.baseOffset <= Math.max(recoveryPoint, cleanedOffset)) return true
+    return recoveryPoint === 0 && this.hasGaps
+  }
+
+  /** A hole in what had been deleted anyway: but nobody knows how far those had come who wrote there. */
+  private isDeletedHole(next: Segment | undefined, endOffset: number): boolean {
+    return next !== undefined && next.baseOffset > endOffset && !this.isCompacted(next)
   }
 
   private async refuseOldFormat(segment: Segment): Promise<void> {

@@ -304,3 +304,31 @@ test('a snapshot or an index of another log in the place of ours loses no record
     }
   }
 })
+
+test('where deleted records were lost as well, nobody is held to how far producers had come before', async () => {
+  const disk = new MemoryDisk()
+  const opened = await filled(disk, 20)
+  const [first, second] = opened.log.segments
+  assert.ok(first !== undefined && second !== undefined)
+  const { baseOffset } = second
+  const held = opened.log.activeProducers().length
+  assert.ok(held > 0)
+  await opened.log.abandon()
+  // The last batch of the first segment was not synced, and the second one has only its name.
+  const whole = await disk.readFile(`${FIRST}.log`)
+  await disk.replaceFile(`${FIRST}.log`, whole!.subarray(0, -batch(4).length))
+  for (const { name } of await disk.list(DIRECTORY)) {
+    const isLater = Number(name.slice(0, 20)) >= baseOffset
+    if (isLater) await disk.remove(`${DIRECTORY}/${name}`)
+  }
+  await disk.replaceFile(`${second.path}.log`, Buffer.alloc(0))
+  const open = (logStartOffset: number) =>
+    openLog(disk.snapshot(), DIRECTORY, { config: small, wasCleanShutdown: false, logStartOffset })
+  const deleted = (await open(baseOffset)).log
+  assert.deepEqual([deleted.logStartOffset, deleted.logEndOffset], [baseOffset, baseOffset])
+  assert.deepEqual(deleted.activeProducers(), [])
+  // Records that nobody deleted are missing: the log is cut there, and producers are where it ends.
+  const cut = (await open(0)).log
+  assert.equal(cut.logEndOffset, first.endOffset - 4)
+  assert.equal(cut.activeProducers().length, held)
+})
