@@ -100,6 +100,8 @@ class Cleaning {
   private readonly map: OffsetMap
   private readonly reader: BatchReader
   private readonly cursor = new RecordCursor()
+  /** Of each producer that is remembered, the last offset of its last batch of records in the dirty part. */
+  private readonly lastDirty = new Map<number, number>()
   private readonly stats: CleaningStats = {
     bytesRead: 0,
     bytesWritten: 0,
@@ -166,6 +168,10 @@ class Cleaning {
     const last = batches.lastOffset(b, at)
     const isSkipped = transactions.visit(b, at) || batches.isControl(b, at)
     if (last < this.job.firstDirtyOffset) return true
+    const producerId = batches.producerId(b, at)
+    if (this.job.lastRecords.has(producerId) && !batches.isControl(b, at)) {
+      this.lastDirty.set(producerId, last)
+    }
     if (isSkipped || batches.recordCount(b, at) === 0) {
       this.map.latestOffset = last
       return true
@@ -289,14 +295,20 @@ class Cleaning {
     }
   }
 
-  /** It tells the last sequence, or the epoch, of a producer that may still write. */
+  /**
+   * It tells the last sequence, or the epoch, of a producer that may still write. What the producer wrote above the bound
+   * does not count, because that may be truncated: so an emptied batch may stay until a later one is below the bound.
+   */
   private isLastOfProducer(b: Buffer, at: number): boolean {
     const producerId = batches.producerId(b, at)
-    if (producerId === batches.NO_PRODUCER_ID) return false
     const last = this.job.lastRecords.get(producerId)
     if (last === undefined) return false
-    if (last.lastOffset >= 0) return batches.lastOffset(b, at) === last.lastOffset
-    return batches.isControl(b, at) && batches.producerEpoch(b, at) === last.epoch
+    const offset = batches.lastOffset(b, at)
+    if (batches.isControl(b, at))
+      return last.lastOffset < 0 && batches.producerEpoch(b, at) === last.epoch
+    const lastDirty = this.lastDirty.get(producerId)
+    if (lastDirty !== undefined) return offset === lastDirty
+    return offset === last.lastOffset || last.lastOffset >= this.job.bound
   }
 
   private keeps(b: Buffer, at: number): RecordFilter {

@@ -233,6 +233,44 @@ test('what a producer wrote last is remembered by an empty batch, and the log en
   assert.equal(killed.log.activeProducers()[0]!.lastSequence, 1)
 })
 
+test('what a producer wrote last below the bound stays, since what it wrote above may be truncated', async () => {
+  const disk = new MemoryDisk()
+  const opened = await openLog(disk, DIRECTORY, { config: config(compacted) })
+  const { log } = opened
+  const put = (key: string, baseSequence: number) =>
+    write(opened, [record(key, '1')], 'none', { producerId: 7, producerEpoch: 3, baseSequence })
+  const left = async () =>
+    (await batchesOf(log)).map(one => [batches.baseOffset(one, 0), batches.recordCount(one, 0)])
+  await put('a', 0)
+  await write(opened, [record('a', '2')])
+  log.roll(NOW)
+  await put('b', 1)
+  await log.compact(NOW)
+  const expected = [
+    [0, 0],
+    [1, 1],
+  ]
+  assert.deepEqual(await left(), [...expected, [2, 1]])
+  await log.truncateTo(2)
+  const bare = disk.snapshot()
+  for (const { name } of await bare.list(DIRECTORY)) {
+    if (name.endsWith('.snapshot')) await bare.remove(`${DIRECTORY}/${name}`)
+  }
+  const options = { config: config(compacted), wasCleanShutdown: false }
+  const killed = await openLog(bare, DIRECTORY, options)
+  assert.equal(killed.log.activeProducers()[0]?.lastSequence, 0)
+  // It goes when a later one is below the bound, in the dirty part or in the clean one.
+  await put('c', 1)
+  log.roll(NOW)
+  await put('d', 2)
+  await log.compact(NOW)
+  assert.deepEqual(await left(), [
+    [1, 1],
+    [2, 1],
+    [3, 1],
+  ])
+})
+
 test('a kill at each step of a pass leaves the old segments or the new, and nothing else', async () => {
   const steps = await killAt(Number.POSITIVE_INFINITY)
   assert.ok(steps > 20, `${steps} steps`)
