@@ -3,7 +3,9 @@
  *
  * In seconds: how long the first record that a group has not read has been there. Reading it would cost a disk access for each
  * partition and scrape, so high watermarks are noted every few seconds instead: the record came after the last note at which it
- * was not there yet. The answer is exact to one interval; beyond the oldest note it is what that note can tell, and grows.
+ * was not there yet. The answer is exact to one interval; what was there before the first note (a start of the broker, the first
+ * commit) has been there since then at least. So it is about arrival at this broker, whatever timestamps records have. Records
+ * that are deleted count in records, as in Kafka's tools, and not in seconds; of those that compaction removes the place counts.
  */
 
 import type { ReplicaManager } from '../replication/replica-manager.ts'
@@ -14,8 +16,10 @@ export const NOTE_EVERY_MS = 5000
 /** Notes of a partition; of more, the one goes that says least for its age, so that they lie the closer the newer they are. */
 export const MAX_NOTES = 64
 
+/** The high watermark was `offset` from one moment to another. */
 interface Note {
   readonly offset: number
+  readonly sinceMs: number
   atMs: number
 }
 
@@ -44,8 +48,8 @@ export class LagWatch {
         kept.set(topic, ofTopic)
         for (const partition of partitions.keys()) {
           if (ofTopic.has(partition)) continue
-          const end = this.endOf(topic, partition)
-          if (end === null) continue
+          const end = this.replicas.find(topic, partition)?.highWatermark.value
+          if (end === undefined) continue
           const notes = this.notes.get(topic)?.get(partition) ?? []
           addNote(notes, end, nowMs)
           ofTopic.set(partition, notes)
@@ -59,30 +63,30 @@ export class LagWatch {
   *of({ offsets }: GroupEntry, nowMs: number): Iterable<Lag> {
     for (const [topic, partitions] of offsets.topics()) {
       for (const [partition, { offset }] of partitions) {
-        const end = this.endOf(topic, partition)
-        if (end === null) continue
+        const found = this.replicas.find(topic, partition)
+        if (found === undefined) continue
+        const end = found.highWatermark.value
         const records = Math.max(0, end - offset)
+        const first = Math.max(offset, found.log.logStartOffset)
         const notes = this.notes.get(topic)?.get(partition) ?? []
-        const seconds = records === 0 ? 0 : secondsBehind(notes, offset, nowMs)
+        const seconds = first >= end ? 0 : secondsBehind(notes, first, nowMs)
         yield { topic, partition, offset, records, seconds }
       }
     }
-  }
-
-  private endOf(topic: string, partition: number): number | null {
-    return this.replicas.find(topic, partition)?.highWatermark.value ?? null
   }
 }
 
 /** Notes that `end` was the end at this time. */
 export function addNote(notes: Note[], end: number, nowMs: number): void {
+  // Another topic of the same name.
+  if (end < (notes.at(-1)?.offset ?? 0)) notes.length = 0
   const last = notes.at(-1)
   if (last !== undefined && last.offset === end) {
     // Still the end: the next record comes later than now.
     last.atMs = nowMs
     return
   }
-  notes.push({ offset: end, atMs: nowMs })
+  notes.push({ offset: end, sinceMs: nowMs, atMs: nowMs })
   if (notes.length <= MAX_NOTES) return
   let least = 1
   let smallest = Number.POSITIVE_INFINITY
@@ -98,6 +102,7 @@ export function addNote(notes: Note[], end: number, nowMs: number): void {
 
 /** For how long the record at `offset` has been there, by the notes. */
 export function secondsBehind(notes: readonly Note[], offset: number, nowMs: number): number {
-  const before = notes.findLast(note => note.offset <= offset) ?? notes[0]
-  return before === undefined ? 0 : Math.max(0, nowMs - before.atMs) / 1000
+  const before = notes.findLast(note => note.offset <= offset)
+  const sinceMs = before?.atMs ?? notes[0]?.sinceMs ?? nowMs
+  return Math.max(0, nowMs - sinceMs) / 1000
 }

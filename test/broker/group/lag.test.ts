@@ -6,7 +6,7 @@ import { labelledGroups, MAX_GROUP_SERIES } from '../../../broker/group-metric-f
 import type { GroupFigures, MetricsSources } from '../../../broker/metrics.ts'
 import { encodeBatch } from '../../../protocol/records.ts'
 import { produceOne } from '../batches.ts'
-import { commit, withGroups } from '../group-members.ts'
+import { commit, joinAlone, withGroups } from '../group-members.ts'
 
 type Notes = Parameters<typeof addNote>[0]
 
@@ -26,7 +26,7 @@ test('a record has been there since the last note without it', () => {
   assert.equal(secondsBehind(notes, 29, 20_000), 10)
   assert.equal(secondsBehind(notes, 30, 20_000), 5)
   // Older than all notes: at least since the first of them.
-  assert.equal(secondsBehind(notes, 3, 20_000), 15)
+  assert.equal(secondsBehind(notes, 3, 20_000), 20)
   assert.equal(secondsBehind([], 3, 20_000), 0)
 })
 
@@ -67,6 +67,53 @@ test('a group that does not read falls behind, in records and seconds, until it 
     await client.call('DeleteTopics', 5, { topicNames: ['t'], timeoutMs: 1000 })
     assert.deepEqual(lag(), [])
   }))
+
+test('what was there before the first commit has been there since then at least, and does not become younger', () =>
+  withGroups(async (host, client) => {
+    const records = [{ timestamp: 0, value: Buffer.from('v') }]
+    for (let i = 0; i < 3; i++) {
+      await client.call('Produce', 9, produceOne('t', 0, await encodeBatch(records)))
+    }
+    // A member that never commits has no lag that a broker could know.
+    const member = await joinAlone(client, { group: 'silent' })
+    const lagOf = (groupId: string) => {
+      const entry = [...host.broker.groups.entries()].find(one => one.groupId === groupId)!
+      const lags = [...host.broker.groups.lagOf(entry)]
+      return lags.map(({ records, seconds }) => [records, seconds])
+    }
+    await host.io.advance(NOTE_EVERY_MS)
+    assert.deepEqual(lagOf(member.groupId), [])
+    // It commits once and pauses.
+    await commit(client, 1)
+    assert.deepEqual(lagOf('g'), [[2, 0]])
+    await host.io.advance(4 * NOTE_EVERY_MS)
+    assert.deepEqual(lagOf('g'), [[2, (3 * NOTE_EVERY_MS) / 1000]])
+    // What it has not read is deleted but for the last record, then altogether.
+    const deleteTo = async (offset: number) => {
+      const partitions = [{ partitionIndex: 0, offset }]
+      const request = { topics: [{ name: 't', partitions }], timeoutMs: 1000 }
+      const { topics } = await client.call('DeleteRecords', 2, request)
+      assert.equal(topics[0]!.partitions[0]!.errorCode, 0)
+    }
+    await deleteTo(2)
+    assert.deepEqual(lagOf('g'), [[2, (3 * NOTE_EVERY_MS) / 1000]])
+    await deleteTo(3)
+    assert.deepEqual(lagOf('g'), [[2, 0]])
+    await client.call('Produce', 9, produceOne('t', 0, await encodeBatch(records)))
+    await host.io.advance(NOTE_EVERY_MS)
+    const [[behind, seconds]] = lagOf('g') as [[number, number]]
+    assert.equal(behind, 3)
+    assert.ok(seconds <= (2 * NOTE_EVERY_MS) / 1000, `${seconds}`)
+  }))
+
+test('a topic that was deleted and made anew has no past', () => {
+  const notes: Notes = []
+  addNote(notes, 10, 0)
+  addNote(notes, 20, 5000)
+  addNote(notes, 3, 10_000)
+  assert.equal(secondsBehind(notes, 12, 20_000), 10)
+  assert.equal(secondsBehind(notes, 1, 20_000), 10)
+})
 
 test('the series of groups are bounded; groups beyond the bound are still counted', () => {
   const figures = (count: number): readonly GroupFigures[] =>
