@@ -20,6 +20,7 @@ import {
   type ValuesOf,
 } from '../segment-store/setting.ts'
 import { groupSettings } from './settings/group.ts'
+import { checkGroupBounds } from './settings/group-bounds.ts'
 import { hiddenSettings, ignoredSettings } from './settings/ignored.ts'
 import {
   type ListenerConfig,
@@ -268,6 +269,7 @@ function resolve(
       'process.roles: must contain broker; a process that is only a controller has nothing to do here',
     )
   }
+  checkGroupBounds(all, problems)
   return {
     ...values,
     nodeId: nodeId(values, given, problems),

@@ -15,6 +15,7 @@ import {
 } from '../../segment-store/setting.ts'
 import { type BrokerConfig, brokerSettings, effectiveText } from '../config.ts'
 import type { Overrides } from './alter.ts'
+import { boundOf } from './group-bounds.ts'
 
 const SAME_AS_BROKERS = [
   'consumer.assignment.interval.ms',
@@ -57,13 +58,6 @@ export const groupConfigs: ReadonlyMap<string, Setting> = new Map([
   ...own,
   ...SAME_AS_BROKERS.map(name => [name, brokerSettings.get(`group.${name}`)!] as const),
 ])
-
-function boundOf(name: string, which: 'min' | 'max'): string {
-  const [kind = '', ...rest] = name.split('.')
-  // The one whose bound has another name.
-  const what = name === 'streams.num.standby.replicas' ? 'standby.replicas' : rest.join('.')
-  return `group.${kind}.${which}.${what}`
-}
 
 /** @throws INVALID_CONFIG, in the words of Kafka (GroupConfig) */
 export function validateGroupConfigs(config: BrokerConfig, overrides: Overrides): void {

@@ -172,6 +172,36 @@ describe('loadConfig', () => {
     assert.deepEqual(problems('log.dirs=a,b/../a'), ['log.dirs: a is named twice'])
   })
 
+  it('refuses settings of groups that contradict each other, as Kafka does, and says both', () => {
+    const MIN = 'group.consumer.min.session.timeout.ms'
+    assert.deepEqual(problems('group.consumer.session.timeout.ms=5000'), [
+      `group.consumer.session.timeout.ms: 5000 is less than ${MIN}, which is 45000; raise the one or lower the other`,
+      'group.consumer.heartbeat.interval.ms: 5000 is not less than group.consumer.session.timeout.ms, which is 5000; members would be out before they are heard of: lower the one or raise the other',
+    ])
+    for (const [text, first] of [
+      [`${MIN}=61000`, `${MIN}: 61000 is more than group.consumer.max.session.timeout.ms`],
+      [
+        'group.consumer.assignment.interval.ms=20000',
+        'group.consumer.assignment.interval.ms: 20000',
+      ],
+      ['group.consumer.max.heartbeat.interval.ms=10', 'group.consumer.min.heartbeat.interval.ms: '],
+      ['group.share.session.timeout.ms=60001', 'group.share.session.timeout.ms: 60001 is more'],
+      ['group.share.partition.max.record.locks=5000', 'group.share.partition.max.record.locks: '],
+      [
+        'group.streams.num.standby.replicas=3',
+        'group.streams.num.standby.replicas: 3 is more than',
+      ],
+      // Only here: nobody could join a classic group.
+      ['group.max.session.timeout.ms=5999', 'group.min.session.timeout.ms: 6000 is more than'],
+    ] as const) {
+      const found = problems(text)
+      assert.equal(found.length, 1, text)
+      assert.ok(found[0]!.startsWith(first), found[0])
+    }
+    const bound = [`${MIN}=5000`, 'group.consumer.session.timeout.ms=5001'].join('\n')
+    assert.equal(fromFile(bound).groupConsumerSessionTimeoutMs, 5001)
+  })
+
   it('suggests a name only where one is near', () => {
     assert.match(problems('NUM_PARTITIONS=1')[0]!, /did you mean num\.partitions\?/)
     assert.match(problems('lsiteners=x')[0]!, /did you mean listeners\?/)
