@@ -9,6 +9,14 @@ import type { GroupEvent } from './step.ts'
 type Request = RequestOf<'SyncGroup'>
 
 const NOTHING = Buffer.alloc(0)
+/** Before, SyncGroup has no place for a protocol. */
+const PROTOCOLS_SINCE_VERSION = 5
+
+/** Whether a request says of which protocol it is, as far as its version can. */
+export function saysWhichProtocol(request: Request, apiVersion: number): boolean {
+  const { protocolType, protocolName } = request
+  return apiVersion < PROTOCOLS_SINCE_VERSION || (protocolType !== null && protocolName !== null)
+}
 
 /** One SyncGroup. */
 export function sync(group: ClassicGroup, event: Extract<GroupEvent, { kind: 'sync' }>): void {

@@ -12,6 +12,7 @@ import type { ApiName, RequestInput, ResponseOf } from '../../protocol/apis.ts'
 import { errorName } from '../../protocol/errors.ts'
 import { systemIo } from '../../protocol/system-io.ts'
 import { chooseSeed, seededRandom, tier } from '../tiers.ts'
+import { groupTimes } from './group-topic.ts'
 import {
   freePort,
   KAFKA,
@@ -33,11 +34,7 @@ let server: Server
 
 before(async () => {
   server = await startOttla({
-    overrides: {
-      'num.partitions': '4',
-      'group.consumer.session.timeout.ms': '6000',
-      'group.consumer.heartbeat.interval.ms': '1000',
-    },
+    overrides: { 'num.partitions': '4', ...groupTimes('6000') },
   })
 })
 
@@ -226,7 +223,8 @@ class Committer {
     }
     const { memberId, generationId } = await this.ask('JoinGroup', joining)
     const assignments = [{ memberId, assignment: Buffer.from('all') }]
-    await this.ask('SyncGroup', { groupId, memberId, generationId, assignments })
+    const protocol = { protocolType: 'consumer', protocolName: 'range' }
+    await this.ask('SyncGroup', { groupId, memberId, generationId, ...protocol, assignments })
     for (let offset = 0; !this.isOver; ) {
       const partition = { partitionIndex: 0, committedOffset: offset, committedMetadata: '' }
       const { topics } = await this.ask('OffsetCommit', {

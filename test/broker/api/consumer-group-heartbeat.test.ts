@@ -163,6 +163,8 @@ test('a classic group with a member becomes a consumer group and a classic one a
     const synced = await client.call('SyncGroup', 5, {
       ...member,
       generationId: 2,
+      protocolType: 'consumer',
+      protocolName: 'range',
       assignments: [],
     })
     assert.equal(synced.assignment.toString('hex').slice(0, 4), '0000')

@@ -26,6 +26,19 @@ for (const version of versionsOf('SyncGroup')) {
     }))
 }
 
+test('who does not say which protocol it means is refused from version 5 on, whatever the group', () =>
+  withGroups(async (_host, client) => {
+    const member = await joinAlone(client)
+    const request = { ...member, assignments: [] }
+    for (const names of [{}, { protocolType: 'consumer' }, { protocolName: 'range' }]) {
+      for (const groupId of [member.groupId, 'nowhere']) {
+        const synced = await client.call('SyncGroup', 5, { ...request, ...names, groupId })
+        assert.equal(errorName(synced.errorCode), 'INCONSISTENT_GROUP_PROTOCOL')
+      }
+    }
+    assert.equal((await client.call('SyncGroup', 4, request)).errorCode, 0)
+  }))
+
 test('an assignment too large for the offsets topic is an error, and the group begins anew', () =>
   withGroups(async (host, client) => {
     const { memberId, generationId } = await client.call(
