@@ -10,8 +10,7 @@ import { ALL_GROUP_OPERATIONS } from '../authorized-operations.ts'
 import type { Broker } from '../broker.ts'
 import type { Handler, RequestContext } from '../context.ts'
 import { ConsumerGroup } from '../group/consumer-group.ts'
-import { partitionList } from '../group/consumer-member.ts'
-import type { ClusterImage } from '../metadata/image.ts'
+import { describeConsumerGroup } from '../group/explain.ts'
 
 type Described = ResponseInput<'ConsumerGroupDescribe'>['groups'][number]
 
@@ -22,18 +21,17 @@ const NOTHING = {
   assignorName: '',
   members: [],
 }
-/** Which protocol a member speaks, as a number. */
-const MEMBER_TYPES = { classic: 0, consumer: 1 } as const
 
 export const consumerGroupDescribe: Handler<'ConsumerGroupDescribe'> = (
   broker,
   request,
   context,
 ) => ({
-  groups: request.groupIds.map(groupId => ({
-    ...described(broker, context, groupId),
-    ...(request.includeAuthorizedOperations && { authorizedOperations: ALL_GROUP_OPERATIONS }),
-  })),
+  groups: request.groupIds.map(groupId => {
+    const group = described(broker, context, groupId)
+    const isTold = request.includeAuthorizedOperations && group.errorCode === 0
+    return isTold ? { ...group, authorizedOperations: ALL_GROUP_OPERATIONS } : group
+  }),
 })
 
 function described(broker: Broker, context: RequestContext, groupId: string): Described {
@@ -42,7 +40,7 @@ function described(broker: Broker, context: RequestContext, groupId: string): De
     const group = broker.groups.find(groupId)?.group
     if (group instanceof ConsumerGroup) {
       const errorMessage = group.explain(broker.groups.nowMs())
-      return { errorCode: 0, errorMessage, groupId, ...describe(group, broker.image) }
+      return { errorCode: 0, errorMessage, groupId, ...describeConsumerGroup(group) }
     }
     const why =
       group === undefined
@@ -51,34 +49,5 @@ function described(broker: Broker, context: RequestContext, groupId: string): De
     throw new ProtocolError('GROUP_ID_NOT_FOUND', why)
   } catch (error) {
     return { ...answerError(broker, context, error), groupId, ...NOTHING }
-  }
-}
-
-function describe(group: ConsumerGroup, { topicsById }: ClusterImage) {
-  const { data, state, assignorName } = group
-  const listed = (partitions: Parameters<typeof partitionList>[0]) => ({
-    topicPartitions: partitionList(partitions).flatMap(one => {
-      const topic = topicsById.get(one.topicId)
-      return topic === undefined ? [] : [{ ...one, topicName: topic.name }]
-    }),
-  })
-  return {
-    groupState: state,
-    groupEpoch: data.groupEpoch,
-    assignmentEpoch: data.assignmentEpoch,
-    assignorName,
-    members: [...data.members.values()].map(member => ({
-      memberId: member.memberId,
-      instanceId: member.instanceId,
-      rackId: member.rackId,
-      memberEpoch: member.memberEpoch,
-      clientId: member.clientId,
-      clientHost: member.clientHost,
-      subscribedTopicNames: member.subscribedTopicNames,
-      subscribedTopicRegex: member.subscribedTopicRegex === '' ? null : member.subscribedTopicRegex,
-      assignment: listed(member.assigned),
-      targetAssignment: listed(data.target(member.memberId)),
-      memberType: MEMBER_TYPES[member.classic === null ? 'consumer' : 'classic'],
-    })),
   }
 }

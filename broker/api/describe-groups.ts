@@ -19,10 +19,11 @@ type Described = ResponseInput<'DescribeGroups'>['groups'][number]
 const NOTHING = { protocolType: '', protocolData: '', members: [] }
 
 export const describeGroups: Handler<'DescribeGroups'> = (broker, request, context) => ({
-  groups: request.groups.map(groupId => ({
-    ...described(broker, context, groupId),
-    ...(request.includeAuthorizedOperations && { authorizedOperations: ALL_GROUP_OPERATIONS }),
-  })),
+  groups: request.groups.map(groupId => {
+    const group = described(broker, context, groupId)
+    const isTold = request.includeAuthorizedOperations && group.errorCode === 0
+    return isTold ? { ...group, authorizedOperations: ALL_GROUP_OPERATIONS } : group
+  }),
 })
 
 function described(broker: Broker, context: RequestContext, groupId: string): Described {

@@ -44,7 +44,6 @@ import {
   STABLE,
   STATIC_LEAVE_EPOCH,
   targetRecord,
-  UNRELEASED_PARTITIONS,
   UNREVOKED_PARTITIONS,
 } from './consumer-member.ts'
 import { ConsumerState } from './consumer-state.ts'
@@ -122,7 +121,6 @@ export class ConsumerGroup implements Group {
     if (members.size === 0) return 'Empty'
     if (groupEpoch > assignmentEpoch) return 'Assigning'
     for (const { state, memberEpoch } of members.values()) {
-      if (memberEpoch === STATIC_LEAVE_EPOCH) continue
       if (state !== STABLE || memberEpoch !== assignmentEpoch) return 'Reconciling'
     }
     return 'Stable'
@@ -464,16 +462,7 @@ export class ConsumerGroup implements Group {
   }
 
   explain(nowMs: number): string {
-    const members = [...this.data.members.values()]
-    const { groupEpoch, assignmentEpoch } = this.data
-    const revoking = members.filter(({ state }) => state === UNREVOKED_PARTITIONS)
-    const waiting = members.filter(({ state }) => state === UNRELEASED_PARTITIONS)
-    const behind = members.filter(
-      one => one.state === STABLE && one.memberEpoch >= 0 && one.memberEpoch < assignmentEpoch,
-    )
-    const named = { revoking, waiting, behind }
-    const size = members.length
-    return explainConsumerGroup({ last: this.last, groupEpoch, size, ...named }, nowMs)
+    return explainConsumerGroup(this, this.last, nowMs)
   }
 }
 

@@ -198,6 +198,17 @@ export function targetRecord(
   }
 }
 
+/** What a member may read: what it is assigned, and what it has not confirmed to have given up. */
+export function heldPartitions({ assigned, pendingRevocation }: ConsumerMember): Partitions {
+  const held = new Map<string, Set<number>>()
+  for (const owned of [assigned, pendingRevocation]) {
+    for (const [topicId, epochs] of owned) {
+      held.set(topicId, new Set([...(held.get(topicId) ?? []), ...epochs.keys()]))
+    }
+  }
+  return held
+}
+
 /** As messages list partitions. */
 export function partitionList(
   partitions: ReadonlyMap<string, ReadonlySet<number> | ReadonlyMap<number, number>>,

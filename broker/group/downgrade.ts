@@ -7,7 +7,7 @@
  */
 import { writeAssignment } from '../../protocol/messages/consumer-protocol.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
-import { type ConsumerMember, STABLE } from './consumer-member.ts'
+import { type ConsumerMember, heldPartitions, STABLE } from './consumer-member.ts'
 import { ClassicGroup } from './group.ts'
 import { metadataOf } from './group-record.ts'
 import { type Member, Members } from './members.ts'
@@ -103,14 +103,7 @@ function classicMember({ timers }: ConsumerGroup, member: ConsumerMember): Membe
 
 function heldBy({ options }: ConsumerGroup, member: ConsumerMember) {
   const { topicsById } = options.image()
-  const { assigned, pendingRevocation } = member
-  const held = new Map<string, Set<number>>()
-  for (const owned of [assigned, pendingRevocation]) {
-    for (const [topicId, epochs] of owned) {
-      held.set(topicId, new Set([...(held.get(topicId) ?? []), ...epochs.keys()]))
-    }
-  }
-  return [...held].flatMap(([topicId, partitions]) => {
+  return [...heldPartitions(member)].flatMap(([topicId, partitions]) => {
     const topic = topicsById.get(topicId)
     const sorted = [...partitions].sort((a, b) => a - b)
     return topic === undefined ? [] : [{ topic: topic.name, partitions: sorted }]

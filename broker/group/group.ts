@@ -492,9 +492,9 @@ export class ClassicGroup implements Group {
   }
 
   explain(nowMs: number): string {
-    const { members, pendingSync, joinDeadlineMs, syncDeadlineMs, last } = this
+    const { members, pendingSync, joinDeadlineMs, syncDeadlineMs, last, stateSinceMs } = this
     const deadlineMs = Math.min(joinDeadlineMs, syncDeadlineMs)
     const unsynced = [...pendingSync].flatMap(id => members.get(id) ?? [])
-    return explainGroup(this, { last, unsynced, deadlineMs }, nowMs)
+    return explainGroup(this, { last, unsynced, sinceMs: stateSinceMs, deadlineMs }, nowMs)
   }
 }

@@ -58,6 +58,16 @@ export class MemberTimers {
     this.byMember.get(memberId)?.waits.delete(what)
   }
 
+  /** What is awaited of the member, and until when: of what the group expects the first, else a sign of life. */
+  awaited(memberId: string): { readonly what: Overdue; readonly deadlineMs: number } {
+    const timers = this.byMember.get(memberId)
+    if (timers === undefined) return { what: 'session', deadlineMs: NEVER }
+    const [first] = [...timers.waits].sort(([, a], [, b]) => a - b)
+    if (first !== undefined) return { what: first[0], deadlineMs: first[1] }
+    const what = timers.isDisconnected ? 'disconnected' : 'session'
+    return { what, deadlineMs: timers.sessionDeadlineMs }
+  }
+
   disconnected(connectionId: number, deadlineMs: number): void {
     for (const timers of this.byMember.values()) {
       if (timers.connectionId !== connectionId) continue

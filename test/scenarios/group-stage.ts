@@ -1,12 +1,18 @@
 /** Plays a scenario (script.ts) with a group in this process, in time that passes only when the text says so. */
 import assert from 'node:assert/strict'
+import { consumerGroupDescribe } from '../../broker/api/consumer-group-describe.ts'
+import { describeGroups } from '../../broker/api/describe-groups.ts'
+import type { Broker } from '../../broker/broker.ts'
+import type { RequestContext } from '../../broker/context.ts'
 import { ConsumerGroup, type ConsumerGroupOptions } from '../../broker/group/consumer-group.ts'
 import { ClassicGroup } from '../../broker/group/group.ts'
 import type { GroupMakers } from '../../broker/group/group-kind.ts'
 import type { Group, GroupEffect, GroupEvent } from '../../broker/group/step.ts'
+import { saysWhichProtocol } from '../../broker/group/syncing.ts'
 import { TopicPatterns } from '../../broker/group/topic-patterns.ts'
 import { type ClusterImage, emptyImage, type TopicImage } from '../../broker/metadata/image.ts'
 import type { OffsetsRecordInput } from '../../protocol/messages/offsets-topic.ts'
+import { answered, classicDescribed, consumersDescribed } from './described.ts'
 import { GroupSeat } from './group-seat.ts'
 import {
   type Line,
@@ -117,6 +123,8 @@ export class GroupStage {
       }
       case 'explain':
         return [this.group.explain(this.nowMs)]
+      case 'describe':
+        return name === 'classic' ? this.describeClassic() : this.describeConsumers()
     }
     const request = this.script.requestOf(line) ?? assert.fail(`a scenario has no '${verb}'`)
     return request.api === 'OffsetCommit' ? [this.commit(request.request)] : this.ask(request)
@@ -125,6 +133,30 @@ export class GroupStage {
   private set(name: string, value: string): void {
     const key = name.replace(/^consumer\./, '').replace(/\.(.)/g, (_, c: string) => c.toUpperCase())
     ;(this.settings as Record<string, unknown>)[key] = /^-?\d+$/.test(value) ? Number(value) : value
+  }
+
+  /** The handlers of the two describing APIs, with all of a broker that they look at. */
+  private get broker(): Broker {
+    const { group } = this
+    const isThere = !group.isIdle || group.protocolType !== ''
+    const groups = { find: () => (isThere ? { group } : undefined), nowMs: () => this.nowMs }
+    return { groups, image: this.image } as unknown as Broker
+  }
+
+  private describeConsumers(): string[] {
+    const request = { groupIds: ['g'], includeAuthorizedOperations: true }
+    const context = { apiVersion: 1, countError: () => {} } as unknown as RequestContext
+    const answer = consumerGroupDescribe(this.broker, request, context)
+    const { groups } = answered('ConsumerGroupDescribe', answer as never)
+    return consumersDescribed(groups[0]!)
+  }
+
+  private describeClassic(): string[] {
+    const request = { groups: ['g'], includeAuthorizedOperations: true }
+    const context = { apiVersion: 6, countError: () => {} } as unknown as RequestContext
+    const answer = describeGroups(this.broker, request, context)
+    const { groups } = answered('DescribeGroups', answer as never)
+    return classicDescribed(groups[0]!, this.script.isConsumer)
   }
 
   private commit(request: Extract<Request, { api: 'OffsetCommit' }>['request']): string {
@@ -140,6 +172,9 @@ export class GroupStage {
     const { person, version: apiVersion } = request
     if (this.isMissingFor(request)) {
       return [`${person.name.split('/')[0]}: GROUP_ID_NOT_FOUND Consumer group g not found.`]
+    }
+    if (request.api === 'SyncGroup' && !saysWhichProtocol(request.request, apiVersion)) {
+      return [`${person.name}: INCONSISTENT_GROUP_PROTOCOL`]
     }
     const ticket = this.nextTicket++
     this.asked.set(ticket, request)

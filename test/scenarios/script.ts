@@ -13,7 +13,7 @@
  * a member is of the classic protocol if it joins with `protocols=`, and then embeds `topics=` and `owns=`:
  *
  *   consumer group a=3 b=1                     topics and their partitions; `> topics a=4` changes them
- *   > join alice topics=a,b rebalance=30s      the first heartbeat (v=1); `regex=o.*`, `assignor=range`, `id=` of another
+ *   > join alice topics=a,b rebalance=30s      the first heartbeat (v=1); `regex=o.*`, `assignor=range`, `rack=`, `id=` of another
  *   > beat alice owns=a:0,1                    a heartbeat with her epoch; `topics=` changes, `owns=none` has given up all
  *   > leave alice · away alice/i1 (epoch -2) · close alice · commit alice a:0
  *
@@ -23,6 +23,7 @@
  *   > restart                                   the group is made anew from what was persisted
  *   > fail                                      what the next step persists is refused
  *   > explain                                   what the group waits for, in words
+ *   > describe                                  what ConsumerGroupDescribe says of it; `describe classic`: DescribeGroups
  *   > set group.max.size=2
  *
  * A name may be followed by a static id: `join alice/i1`. `as=bob` uses another's member id, `gen=3` another generation,
@@ -217,7 +218,7 @@ export class Script {
       memberId: words['id'] ?? person.id,
       memberEpoch: Number(words['epoch'] ?? epochs[verb]),
       instanceId: person.instance,
-      rackId: null,
+      rackId: words['rack'] ?? null,
       rebalanceTimeoutMs: isJoin ? this.ms(words['rebalance'] ?? '60s') : -1,
       subscribedTopicNames: listed(words['topics']),
       subscribedTopicRegex: words['regex'] ?? null,

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { setTimeout } from 'node:timers/promises'
 import { errorName } from '../../protocol/errors.ts'
 import { RawClient } from '../broker/raw-client.ts'
+import { classicDescribed, consumersDescribed } from './described.ts'
 import {
   type Line,
   milliseconds,
@@ -186,7 +187,8 @@ export class WireStage {
     else if (verb === 'close') {
       await this.clients.get(person!)?.close()
       this.clients.delete(person!)
-    } else if (verb !== 'explain') {
+    } else if (verb === 'describe') this.arrived = await this.describe(name === 'classic')
+    else if (verb !== 'explain') {
       await this.ask(this.script.requestOf(line) ?? assert.fail(`a scenario has no '${verb}'`))
     }
     const wanted = () => expected.filter(one => this.isAnswer(one)).length
@@ -229,6 +231,19 @@ export class WireStage {
     )
   }
 
+  private async describe(isClassic: boolean): Promise<string[]> {
+    const { groupId, isConsumer } = this.script
+    const includeAuthorizedOperations = true
+    if (isClassic) {
+      const request = { groups: [groupId], includeAuthorizedOperations }
+      const { groups } = await this.control.call('DescribeGroups', 6, request)
+      return classicDescribed(groups[0]!, isConsumer)
+    }
+    const request = { groupIds: [groupId], includeAuthorizedOperations }
+    const { groups } = await this.control.call('ConsumerGroupDescribe', 1, request)
+    return consumersDescribed(groups[0]!)
+  }
+
   private hear(
     request: Request,
     who: string,
@@ -254,7 +269,7 @@ export class WireStage {
   /** Whether a line of the text is what somebody heard. */
   private isAnswer(line: string): boolean {
     const who = line.slice(0, Math.max(0, line.indexOf(': ')))
-    if (who === '' || who === 'commit') return who !== ''
+    if (['', 'commit', 'described'].includes(who)) return who !== ''
     const { people } = this.script
     return [...people.values()].some(one => one.name === who || who === one.id) || this.spoke(who)
   }

@@ -37,7 +37,10 @@ test('during a rebalance it tells what is waited for, and why', () =>
     const { groups } = await client.call('DescribeGroups', 6, request)
     const { groupState, errorMessage, authorizedOperations } = groups[0]!
     assert.equal(groupState, 'PreparingRebalance')
-    assert.match(errorMessage!, /^Waiting at most 18\.5 s more for 1 of 2 members to rejoin: '/)
+    assert.match(
+      errorMessage!,
+      /^Waits for 1\.5 s already, at most 18\.5 s more, for 1 of 2 members to rejoin: '/,
+    )
     assert.ok(errorMessage!.includes(memberId))
     assert.match(
       errorMessage!,
