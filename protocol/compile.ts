@@ -138,6 +138,17 @@ class Compiler {
     }
   }
 
+  /** In a tag, a struct that may be null has an unsigned number before it: 0 null, 1 present. */
+  private readTagged(node: Node): string {
+    if (node.kind !== 'nullableStruct') return this.read(node)
+    return `(r.uvarint() === 0 ? null : ${this.read(node.struct)})`
+  }
+
+  private writeTagged(node: Node, label: string): string {
+    if (node.kind !== 'nullableStruct') return this.write(node, 'v', label)
+    return `if (v === null) w.uvarint(0); else { w.uvarint(1); ${this.write(node.struct, 'v', label)} }`
+  }
+
   private readLength(plain: 'int16' | 'int32'): string {
     return this.flexible ? 'r.uvarint() - 1' : `r.${plain}()`
   }
@@ -189,7 +200,7 @@ class Compiler {
       return this.define('r', `const v = ${literal}; skipTags(r); return v`)
     }
     const cases = tagged.map(field => {
-      const read = this.define('r', `return ${this.read(field.type)}`)
+      const read = this.define('r', `return ${this.readTagged(field.type)}`)
       return `case ${field.tag}: v.${field.name} = readTag(r, tag, ${read}); break`
     })
     return this.define(
@@ -244,7 +255,7 @@ class Compiler {
       return `const ${x} = v.${fieldName(field)}, ${given} = ${x} !== undefined && !(${same})`
     })
     const writes = rows.map(({ field, x, given }) => {
-      const write = this.define('w, v', this.write(field.type, 'v', field.name))
+      const write = this.define('w, v', this.writeTagged(field.type, field.name))
       return `if (${given}) writeTag(w, ${field.tag}, ${x}, ${write})`
     })
     const count = rows.map(({ given }) => `(${given} ? 1 : 0)`).join(' + ')

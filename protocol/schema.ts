@@ -112,7 +112,7 @@ export function nullableSince<T, I>(
   })
 }
 
-/** A struct that may be null: one byte (-1 null, 1 present) before it, as Kafka writes it. */
+/** A struct that may be null: one byte (-1 null, 1 present; in a tag 0 null, 1 present) before it, as Kafka writes it. */
 export function nullableStruct<T, I>(inner: Type<T, I>): Type<T | null, I | null> {
   return type<T | null, I | null>(null, { kind: 'nullableStruct', struct: inner.node })
 }

@@ -108,7 +108,10 @@ export function withMetadata(
   value: NonNullable<RecordOf<'ConsumerGroupMemberMetadata'>['value']>,
 ): ConsumerMember {
   const { instanceId, rackId, clientId, clientHost, rebalanceTimeoutMs, serverAssignor } = value
-  const { classicMemberMetadata: classic } = value
+  const { classicMemberMetadata } = value
+  // Ours of before said nothing where nothing is an empty one.
+  const isEmpty = classicMemberMetadata?.supportedProtocols.length === 0
+  const classic = isEmpty ? null : classicMemberMetadata
   return {
     ...member,
     instanceId,

@@ -69,6 +69,15 @@ export interface Subscription {
 /** Later versions only add to the end, so bytes of a version that is not known yet are read as the last one. */
 const knownVersion = (version: number) => Math.min(version, LAST_VERSION)
 
+/** The fields of a subscription that its version has, by Kafka's names; null for bytes of another make. */
+export function readWholeFields(bytes: Buffer): Readonly<Record<string, unknown>> | null {
+  const read = readAt(subscription, bytes, knownVersion)
+  if (read === null) return null
+  const { topics: names, userData, ownedPartitions, generationId, rackId } = read
+  const later = [{ ownedPartitions }, { generationId }, { rackId }].slice(0, bytes.readInt16BE(0))
+  return Object.assign({ topics: names, userData }, ...later)
+}
+
 /** All that a member says of itself; null for bytes of another make. */
 export function readWholeSubscription(bytes: Buffer): Subscription | null {
   const read = readAt(subscription, bytes, knownVersion)

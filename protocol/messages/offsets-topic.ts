@@ -33,6 +33,11 @@ import {
   uuid,
 } from '../schema.ts'
 
+const classicMemberMetadata = struct({
+  sessionTimeoutMs: int32,
+  supportedProtocols: array(struct({ name: string, metadata: bytes })),
+})
+
 const offsetKey = struct({ group: string, topic: string, partition: int32 })
 const groupKey = struct({ groupId: string })
 const memberKey = struct({ groupId: string, memberId: string })
@@ -118,16 +123,11 @@ export const offsetsTopicRecords = {
       subscribedTopicRegex: nullableString,
       rebalanceTimeoutMs: optional(int32, -1),
       serverAssignor: nullableString,
-      classicMemberMetadata: tagged(
-        0,
-        0,
-        nullableStruct(
-          struct({
-            sessionTimeoutMs: int32,
-            supportedProtocols: array(struct({ name: string, metadata: bytes })),
-          }),
-        ),
-      ),
+      // Absent it is an empty one to Kafka, so that a member without one says null.
+      classicMemberMetadata: tagged(0, 0, nullableStruct(classicMemberMetadata), {
+        sessionTimeoutMs: 0,
+        supportedProtocols: [],
+      }),
     }),
     lastVersion: 0,
     flexible: 0,

@@ -119,7 +119,10 @@ class Interpreter {
       const inner = new Reader(r.view(r.uvarint()))
       const field = fields.find(f => f.tag === tag && this.has(f))
       if (field === undefined) continue
-      value[field.name] = this.read(field.type, inner)
+      const { type } = field
+      const isNull = type.kind === 'nullableStruct' && inner.uvarint() === 0
+      const present = type.kind === 'nullableStruct' ? type.struct : type
+      value[field.name] = isNull ? null : this.read(present, inner)
       if (inner.remaining > 0) throw new MalformedError('bytes left over')
     }
     return value
@@ -147,7 +150,12 @@ class Interpreter {
     w.uvarint(given.length)
     for (const field of given) {
       const inner = new Writer()
-      this.write(field.type, inner, value[field.name])
+      const { type } = field
+      if (type.kind !== 'nullableStruct') this.write(type, inner, value[field.name])
+      else {
+        inner.uvarint(value[field.name] === null ? 0 : 1)
+        if (value[field.name] !== null) this.write(type.struct, inner, value[field.name])
+      }
       w.uvarint(field.tag!)
       w.uvarint(inner.position)
       w.raw(inner.bytes())

@@ -86,6 +86,19 @@ test('a tombstone is a key without a value, in both directions', () => {
   }
 })
 
+test('a member of the consumer protocol has no classic part: Kafka writes that, where nothing would be an empty one', () => {
+  // As Kafka 4.3.1 wrote it: tag 0 of one byte, 0 for null.
+  const key = Buffer.from('00050002673100026d31', 'hex')
+  const value = Buffer.from('000000000106616c6963650101003d090c0001000100', 'hex')
+  const record = decodeOffsetsRecord(key, value)
+  assert.ok(record?.name === 'ConsumerGroupMemberMetadata')
+  assert.equal(record.value!.clientHost, 'alice')
+  assert.equal(record.value!.classicMemberMetadata, null)
+  const { key: keyBytes, value: bytes } = encodeOffsetsRecord(record)
+  assert.equal(keyBytes.toString('hex'), key.toString('hex'))
+  assert.equal(bytes!.toString('hex'), value.toString('hex'))
+})
+
 test('the key of an old broker (type 0) is that of an offset commit', () => {
   const key = { group: 'g', topic: 't', partition: 3 }
   const made = encodeOffsetsRecord({ name: 'OffsetCommit', key, value: null })

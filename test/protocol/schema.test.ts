@@ -211,6 +211,18 @@ test('a struct that may be null has a byte before it', () => {
   assert.deepEqual(read(type, '0103'), { x: { a: 3 } })
 })
 
+test('in a tag, a struct that may be null has 0 before null and 1 before itself', () => {
+  const type = struct({ x: tagged(0, 0, nullableStruct(struct({ a: int8 })), { a: 0 }) })
+  for (const [hex, x] of [
+    ['00', { a: 0 }],
+    ['01000100', null],
+    ['0100030103'.concat('00'), { a: 3 }],
+  ] as const) {
+    assert.equal(write(type, { x }, 0, true), hex)
+    assert.deepEqual(read(type, hex, 0, true), { x })
+  }
+})
+
 test('an array longer than the bytes that are left is malformed before anything is allocated', () => {
   const type = array(struct({ a: int32 }))
   for (const hex of ['7fffffff', '00000001', '80000000', 'fffffffe']) {
