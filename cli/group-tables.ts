@@ -17,7 +17,8 @@ export function describeText(group: GroupDescription): string {
   const { groupId, state, protocol, explanation, members } = group
   const chosen = protocol === '' ? '' : `, ${protocol}`
   const head = `Group ${groupId}: ${state}${chosen}, ${members.length} member(s)\n`
-  const why = explanation === null ? '' : `${explanation}\n`
+  // A sentence a line.
+  const why = explanation === null ? '' : `${explanation.replace(/\. (?=[A-Z])/g, '.\n')}\n`
   if (members.length === 0) return head + why
   const rows = members.map(member => [
     member.memberId,

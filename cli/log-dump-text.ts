@@ -9,6 +9,7 @@ export interface DumpOptions {
   readonly json?: boolean
   readonly deep?: boolean
   readonly printDataLog?: boolean
+  readonly offsetsDecoder?: boolean
   readonly maxBatches?: number
 }
 

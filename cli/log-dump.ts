@@ -25,6 +25,7 @@ import {
   type RecordDecoder,
   recordItem,
 } from './log-dump-text.ts'
+import { offsetsDecoder } from './offsets-decoder.ts'
 
 /** What one batch may decompress to. */
 const MAX_DECOMPRESSED_BYTES = 1024 * 1024 * 1024
@@ -34,9 +35,11 @@ const DUMPED = /^(\d{20})\.(log|index|timeindex|txnindex|snapshot)$/
 export async function dumpPaths(
   disk: SystemDisk,
   paths: readonly string[],
-  options: DumpOptions,
+  asked: DumpOptions,
   terminal: Terminal,
 ): Promise<void> {
+  // Nobody decodes what is not printed.
+  const options = asked.offsetsDecoder === true ? { ...asked, printDataLog: true } : asked
   const files: string[] = []
   for (const path of paths) files.push(...(await filesOf(disk, path)))
   let damaged = 0
@@ -137,6 +140,7 @@ async function* logItems(
   })
   try {
     yield { type: 'log', baseOffset }
+    const decoder = options.offsetsDecoder === true ? offsetsDecoder : plainDecoder
     let position = 0
     let next = baseOffset
     for (let count = 0; position < file.size && count < (options.maxBatches ?? Infinity); count++) {
@@ -147,7 +151,7 @@ async function* logItems(
       }
       yield batchItem(batch, position)
       if (options.deep === true || options.printDataLog === true) {
-        yield* recordItems(batch, position, options.printDataLog === true ? plainDecoder : null)
+        yield* recordItems(batch, position, options.printDataLog === true ? decoder : null)
       }
       position += batch.length
       next = batches.lastOffset(batch, 0) + 1

@@ -31,6 +31,10 @@ export function registerLog(program: Command, context: CliContext): void {
     .description('print batches, records, indexes, producer snapshots, leader epochs')
     .option('--deep', 'also every record of a batch, without its key and value')
     .option('--print-data-log', 'also every record of a batch, with its key and value')
+    .option(
+      '--offsets-decoder',
+      'keys and values are those of __consumer_offsets: what groups keep',
+    )
     .option('--max-batches <number>', 'stop in each file after so many', positiveInteger)
     .option('--json', 'print one JSON object a line')
     .option('--verbose', 'show where an error comes from')
