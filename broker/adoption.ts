@@ -3,7 +3,7 @@
  *
  * Where the metadata store has nothing yet, each `<topic>-<n>` directory with a `partition.metadata` becomes a
  * partition: the topic's id from there, as many partitions as the highest number says. Kafka keeps settings elsewhere, so
- * nothing of an adopted topic is deleted before somebody says how long it is to be kept. All of it is
+ * nothing of an adopted topic is deleted before somebody says how long it is to be kept; those of Kafka itself are compacted. All of it is
  * one commit together with the `meta` key, so a crash leaves the directory either adopted or untouched. From then on the
  * store alone says what exists, and a directory that it does not know is named and left alone: serving it could bring
  * back a deleted topic.
@@ -25,6 +25,12 @@ const META_KEY = 'meta'
 const FORMAT = 1
 /** It may be a compacted topic, or one that keeps everything: the default would delete its records a week after they came. */
 const KEPT_WHOLE = { 'retention.ms': '-1', 'retention.bytes': '-1' }
+/** What Kafka gives to topics of its own, whatever its settings are, and the sizes that it has unless told otherwise. */
+const COMPACTED = { 'cleanup.policy': 'compact', 'segment.bytes': '104857600' }
+const KNOWN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  __consumer_offsets: { ...COMPACTED, 'compression.type': 'producer' },
+  __transaction_state: { ...COMPACTED, 'compression.type': 'uncompressed' },
+}
 /** A number above this in the name of a directory is no partition: the ones below it would all be made. */
 const MAX_PARTITION = 100_000
 
@@ -130,7 +136,8 @@ async function adoptTopic(
     partitions[partition] = { ...fresh, leaderEpoch }
   }
   const id = found[0]!.topicId!
-  return { name, id, partitions, configs: KEPT_WHOLE, isInternal: isInternalTopic(name) }
+  const configs = KNOWN[name] ?? KEPT_WHOLE
+  return { name, id, partitions, configs, isInternal: isInternalTopic(name) }
 }
 
 /** The last epoch in `leader-epoch-checkpoint` (a version, a count, then "epoch startOffset" lines); -1 if none. */

@@ -33,9 +33,14 @@ test('each topic has the id of its partitions, as many as the highest number say
     found('a-2', 'idA'),
     found('b-0', 'idB'),
     found('a-0', 'idA'),
+    found('__consumer_offsets-0', 'idO'),
   ])
+  // What Kafka keeps there is of no use but compacted.
+  assert.equal(image.topics.get('__consumer_offsets')!.configs['cleanup.policy'], 'compact')
   assert.deepEqual(
-    [...image.topics.values()].map(t => [t.name, t.id, t.partitions.length, t.configs]),
+    [...image.topics.values()]
+      .filter(t => !t.isInternal)
+      .map(t => [t.name, t.id, t.partitions.length, t.configs]),
     [
       ['a', 'idA', 3, { 'retention.ms': '-1', 'retention.bytes': '-1' }],
       ['b', 'idB', 1, { 'retention.ms': '-1', 'retention.bytes': '-1' }],
