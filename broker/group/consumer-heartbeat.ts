@@ -143,6 +143,7 @@ export function leavingMember(state: ConsumerState, request: HeartbeatRequest): 
   return known
 }
 
+/** Whether the member goes: for good, or for now as a static one. */
 export const isLeave = ({ memberEpoch }: HeartbeatRequest): boolean =>
   memberEpoch === LEAVE_EPOCH || memberEpoch === STATIC_LEAVE_EPOCH
 
@@ -212,6 +213,7 @@ function sameClassicPart(a: ClassicPart | null, b: ClassicPart | null): boolean 
   )
 }
 
+/** Whether the two subscribe to the same names and by the same pattern. */
 export function sameSubscription(a: ConsumerMember, b: ConsumerMember): boolean {
   const names = a.subscribedTopicNames
   return (

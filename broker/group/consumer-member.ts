@@ -7,6 +7,7 @@
 import type { OffsetsRecord } from '../../protocol/messages/offsets-topic.ts'
 import type { Partitions } from './assignment.ts'
 
+/** The epoch by which a member says that it leaves for good, and a static one that it leaves for now. */
 export const LEAVE_EPOCH = -1
 export const STATIC_LEAVE_EPOCH = -2
 
@@ -45,6 +46,7 @@ export interface ConsumerMember {
 
 type RecordOf<N extends OffsetsRecord['name']> = Extract<OffsetsRecord, { readonly name: N }>
 
+/** A member of whom nothing is known but its id. */
 export function newMember(memberId: string): ConsumerMember {
   return {
     memberId,
@@ -76,6 +78,7 @@ export function namedMember({
   return `'${memberId}' (client '${clientId}' at ${clientHost}${fixed})`
 }
 
+/** The record of what the member says of itself. */
 export function metadataRecord(
   groupId: string,
   member: ConsumerMember,
@@ -132,6 +135,7 @@ export function withMetadata(
   }
 }
 
+/** The record of where the member is: its epoch and what it has. */
 export function currentRecord(
   groupId: string,
   member: ConsumerMember,
@@ -150,6 +154,7 @@ export function currentRecord(
   }
 }
 
+/** Where the member's record says that it is, over what was known of it. */
 export function withCurrent(
   member: ConsumerMember,
   value: NonNullable<RecordOf<'ConsumerGroupCurrentMemberAssignment'>['value']>,
@@ -189,6 +194,7 @@ function ownedMap(
   return new Map(entries)
 }
 
+/** The record of what the member shall have. */
 export function targetRecord(
   groupId: string,
   memberId: string,
@@ -222,12 +228,14 @@ export function partitionList(
   }))
 }
 
+/** What a message lists, by topic id. */
 export function partitionMap(
   list: readonly { readonly topicId: string; readonly partitions: readonly number[] }[],
 ): Partitions {
   return new Map(list.map(({ topicId, partitions }) => [topicId, new Set(partitions)]))
 }
 
+/** Whether the two name the same partitions. */
 export function samePartitions(a: Partitions, b: Partitions): boolean {
   if (a.size !== b.size) return false
   for (const [topicId, indexes] of a) {

@@ -28,6 +28,7 @@ const MEMBER_TYPES = { classic: 0, consumer: 1 } as const
 /** So many members are named; the others are counted. */
 const NAMED_AT_MOST = 5
 
+/** The first few members by name, the others counted. */
 export function namedList(members: readonly Member[]): string {
   return listed(members, named)
 }

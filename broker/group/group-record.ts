@@ -60,6 +60,7 @@ export function membersOf(value: GroupValue): Member[] {
   }))
 }
 
+/** What makes a classic group disappear from the log. */
 export function groupTombstone(group: string): OffsetsRecordInput {
   return { name: 'GroupMetadata', key: { group }, value: null }
 }

@@ -187,6 +187,7 @@ function replace(group: ClassicGroup, event: Join, waiting: Waiting, member: Mem
   group.joined(member, waiting, { leader: oldLeader ?? '', members: [] })
 }
 
+/** The timeouts that a JoinGroup asks for, in ms; before version 1 the session is also the time to rejoin. */
 export function timeoutsOf({ sessionTimeoutMs, rebalanceTimeoutMs }: Request) {
   // Version 0 has one timeout for both.
   const rebalanceMs = rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs

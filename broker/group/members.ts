@@ -173,6 +173,7 @@ function unique(protocols: readonly Protocol[]): string[] {
   return [...new Set(protocols.map(({ name }) => name))]
 }
 
+/** Bytes of what a member says with these protocols. */
 export function metadataBytes(protocols: readonly Protocol[]): number {
   return protocols.reduce((sum, { name, metadata }) => sum + name.length + metadata.length, 0)
 }

@@ -90,6 +90,7 @@ export class GroupOffsets {
   }
 }
 
+/** The record of a committed offset. */
 export function offsetRecord(group: string, commit: OffsetToCommit): OffsetsRecordInput {
   const { topic, partition, expireTimestampMs, topicId } = commit
   const hasExpiry = expireTimestampMs >= 0
@@ -109,6 +110,7 @@ export function offsetRecord(group: string, commit: OffsetToCommit): OffsetsReco
   }
 }
 
+/** What makes a committed offset disappear from the log. */
 export function offsetTombstone(
   group: string,
   topic: string,

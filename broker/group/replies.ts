@@ -21,6 +21,7 @@ export function joinFailure(apiVersion: number, memberId: string, error: ErrorNa
   }
 }
 
+/** A JoinGroup that waits is answered with this error. */
 export function joinRefusal(waiting: Waiting, memberId: string, error: ErrorName): GroupEffect {
   const { ticket, apiVersion } = waiting
   return { kind: 'reply', ticket, response: joinFailure(apiVersion, memberId, error) }
@@ -53,6 +54,7 @@ export function joinedReply(
   return { kind: 'reply', ticket, response }
 }
 
+/** A SyncGroup that waits is answered with this error. */
 export function syncRefusal(ticket: Ticket, error: ErrorName): GroupEffect {
   return {
     kind: 'reply',
@@ -61,6 +63,7 @@ export function syncRefusal(ticket: Ticket, error: ErrorName): GroupEffect {
   }
 }
 
+/** The answer to a Heartbeat. */
 export function heartbeatReply(ticket: Ticket, error: ErrorName): GroupEffect {
   return { kind: 'reply', ticket, response: { errorCode: errorCode(error) } }
 }

@@ -7,6 +7,7 @@ import { readableAddress } from '../listeners.ts'
 import type { GroupEntry } from './coordinator.ts'
 import type { GroupClient, GroupEvent, GroupResponse, Ticket } from './step.ts'
 
+/** Who sent the request, as groups show it. */
 export function clientOf(context: RequestContext): GroupClient {
   return {
     clientId: context.clientId ?? '',
