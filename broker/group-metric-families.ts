@@ -58,7 +58,7 @@ export const groupFamilies: readonly MetricFamily[] = [
   ),
   partitionFamily(
     'kafka_consumergroup_lag_seconds',
-    'How long the first record that the group has not committed has been there, to about 5 seconds.',
+    'How long the first record that the group has not committed has been there, to about 5 seconds; counted from the start of the broker at most.',
     lag => lag.seconds,
   ),
   {
