@@ -14,6 +14,16 @@ const PARTITIONS = 6
 const [FEWEST, MOST] = [2, 5]
 /** A member that lives is never late by so much, however busy the machine. */
 const SESSION_MS = '10000'
+const START_MS = 300_000
+
+/** What a consumer said last, for the failure of a test. */
+function lastWords({ name, events, killedMs }: VerifiableConsumer): string {
+  const end = killedMs === null ? '' : `, killed at ${killedMs}`
+  return `${name}${end}: ${events
+    .slice(-3)
+    .map(event => JSON.stringify(event))
+    .join(' ')}`
+}
 
 let server: Server
 
@@ -58,12 +68,19 @@ for (const [way, options] of Object.entries(WAYS)) {
       all.push(consumer)
       alive.push(consumer)
     }
+    /** How long a JVM takes to start on a busy machine says nothing of the group. */
+    const whenStarted = async (isDone: () => boolean, what: string) => {
+      const haveStarted = () => alive.every(consumer => consumer.has('startup_complete'))
+      await until(haveStarted, 'all have started', { timeoutMs: START_MS })
+      await until(isDone, what, { more: () => all.map(lastWords).join('\n') })
+    }
     const isRead = (upTo: readonly number[]) => () => unread(all, upTo).length === 0
     try {
       for (let i = 0; i < FEWEST; i++) start()
       for (let deaths = 0; deaths < tier.kills; ) {
         // Mostly when the group is at work again, sometimes in the middle of a rebalance.
-        if (random() < 0.7) await until(isRead(await written.ends()), 'what is written is read')
+        if (random() < 0.7)
+          await whenStarted(isRead(await written.ends()), 'what is written is read')
         await pause(random() * 1500)
         if (alive.length === FEWEST || (alive.length < MOST && random() < 0.5)) start()
         else {
@@ -74,8 +91,8 @@ for (const [way, options] of Object.entries(WAYS)) {
       }
       await written.settle()
       const upTo = await written.ends()
-      await until(isRead(upTo), 'all is read')
-      await until(() => {
+      await whenStarted(isRead(upTo), 'all is read')
+      await whenStarted(() => {
         const held = alive.map(consumer => consumer.held)
         return held.every(count => count > 0) && held.reduce((a, b) => a + b) === PARTITIONS
       }, 'all partitions are shared by all who live')
