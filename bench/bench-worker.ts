@@ -1,6 +1,5 @@
 /** A process of the bench: producers or consumers, told by its parent what to do; ends with it. */
 import { Client } from '../client/client.ts'
-import { NO_FAULTS } from './checks.ts'
 import { ConsumerLoad } from './consumer-load.ts'
 import type { FromWorker, Job, ToWorker } from './messages.ts'
 import { monotonicUs } from './monotonic.ts'
@@ -32,12 +31,23 @@ async function handle(message: ToWorker): Promise<void> {
       return begin(message.atUs)
     case 'stop':
       return producer?.stop()
-    case 'drain': {
-      const checks = await consumer!.drain(message.streams)
-      tell({ type: 'done', ...tally!.result(), streams: [], checks })
-      await consumer!.close()
-    }
+    case 'drain':
+      return drain(consumer!)
+    case 'look':
+      return tell({ type: 'seen', partitions: consumer!.seen() })
+    case 'finish':
+      return finish(consumer!, tally!)
   }
+}
+
+const PROGRESS_EVERY_MS = 50
+const LEAVE_WITHIN_MS = 2_000
+
+function drain(consumer: ConsumerLoad): void {
+  consumer.release()
+  setInterval(() => {
+    tell({ type: 'progress', records: consumer.progress })
+  }, PROGRESS_EVERY_MS).unref()
 }
 
 function prepare(job: Job): void {
@@ -48,13 +58,21 @@ function prepare(job: Job): void {
   else consumer = new ConsumerLoad(job, client, tally)
 }
 
+/** Whatever becomes of the cluster, the result is told. */
+async function finish(consumer: ConsumerLoad, tally: Tally): Promise<void> {
+  const { rebalances } = consumer
+  const late = new Promise(resolve => setTimeout(resolve, LEAVE_WITHIN_MS).unref())
+  await Promise.race([consumer.close().catch(() => {}), late])
+  tell({ type: 'done', ...tally.result(), streams: [], rebalances })
+}
+
 async function begin(atUs: number): Promise<void> {
   reportIntervals(atUs)
   consumer?.run(atUs)
   if (producer === null) return
   await producer.run(atUs)
   const streams = producer.streams()
-  tell({ type: 'done', ...tally!.result(), streams, checks: NO_FAULTS })
+  tell({ type: 'done', ...tally!.result(), streams, rebalances: [] })
   await producer.close()
 }
 

@@ -1,72 +1,153 @@
 /**
- * Whether what was written is what is read: each producer numbers its records within a partition from 0, so a reader knows
- * what it misses, what it has twice, and what came out of turn. One `StreamCheck` for each producer and partition that one
- * consumer reads.
+ * Whether what was written is what is read. Each producer numbers its records within a partition from 0, so a reader knows
+ * what it misses, what it has twice, and what came out of turn. In a group a partition goes from member to member, and
+ * members may be in different processes: each says what it has met (`PartitionSeen`), and `checksOf` puts it together.
+ *
+ * A record that is in the log once and is read twice is no fault of the log: it has the same offset both times. A group
+ * does that when a partition changes hands before its last offsets were committed.
  */
+import type { Stream } from './messages.ts'
+import { countBelow, type Met, Ranges, unionOf } from './ranges.ts'
 
-/** So many missing records are remembered one by one; with more, the rest is only counted. */
-const MISSING_MAX = 100_000
+/** One partition, as the members of one group in one process meet it. */
+export class PartitionCheck {
+  reread = 0
+  private readonly offsets = new Ranges()
+  /** Offsets, too. */
+  private readonly corrupt = new Ranges()
+  /** By producer: sequence numbers, and how many came when a later one had been there. */
+  private readonly streams = new Map<number, { readonly seen: Ranges; reordered: number }>()
 
-export class StreamCheck {
-  duplicated = 0
-  reordered = 0
-  received = 0
-  private next = 0
-  private readonly missing = new Set<number>()
-  /** Missing records beyond those that are remembered. */
-  private uncounted = 0
+  /** Whether it is the first time that the record at this offset is read. */
+  isNew(offset: number): boolean {
+    if (this.offsets.add(offset)) return true
+    this.reread++
+    return false
+  }
 
-  saw(sequence: number): void {
-    this.received++
-    if (sequence === this.next) {
-      this.next++
-      return
+  isCorrupt(offset: number): void {
+    this.corrupt.add(offset)
+  }
+
+  saw(producer: number, sequence: number): void {
+    let stream = this.streams.get(producer)
+    if (stream === undefined) {
+      stream = { seen: new Ranges(), reordered: 0 }
+      this.streams.set(producer, stream)
     }
-    if (sequence > this.next) {
-      for (let gone = this.next; gone < sequence; gone++) {
-        if (this.missing.size < MISSING_MAX) this.missing.add(gone)
-        else this.uncounted++
-      }
-      this.next = sequence + 1
-      return
-    }
-    // What is late was missing before; what is not missing has been here.
-    if (this.missing.delete(sequence)) this.reordered++
-    else this.duplicated++
+    const isLate = sequence < stream.seen.end
+    if (stream.seen.add(sequence) && isLate) stream.reordered++
   }
 
-  /** Whether nothing of the first `sent` records can still come. */
-  isComplete(sent: number): boolean {
-    return this.next >= sent && this.missing.size === 0 && this.uncounted === 0
+  /** For another process. */
+  seen(group: number, topic: string, partition: number): PartitionSeen {
+    const streams = [...this.streams].map(([producer, { seen, reordered }]) => {
+      return { producer, seen: seen.met, reordered }
+    })
+    const { offsets, corrupt, reread } = this
+    return { group, topic, partition, offsets: offsets.met, corrupt: corrupt.met, reread, streams }
   }
+}
 
-  /** How many of the first `sent` records never came, apart from those that may not have been written. */
-  lost(sent: number, failed: readonly number[]): number {
-    const behind = Math.max(0, sent - this.next)
-    const unwritten = failed.filter(one => one >= this.next || this.missing.has(one)).length
-    return Math.max(0, this.missing.size + this.uncounted + behind - unwritten)
-  }
+/** What a process has met of one partition for one group. */
+export interface PartitionSeen {
+  readonly group: number
+  readonly topic: string
+  readonly partition: number
+  readonly offsets: Met
+  readonly corrupt: Met
+  readonly reread: number
+  readonly streams: readonly {
+    readonly producer: number
+    readonly seen: Met
+    readonly reordered: number
+  }[]
 }
 
 export interface CheckCounts {
   /** Acknowledged, and never read. */
   readonly lost: number
+  /** In the log more than once. */
   readonly duplicated: number
   readonly reordered: number
   /** Read, but not as they were written. */
   readonly corrupt: number
+  /** In the log once and read more than once. */
+  readonly reread: number
 }
 
-export const NO_FAULTS: CheckCounts = { lost: 0, duplicated: 0, reordered: 0, corrupt: 0 }
+export const NO_FAULTS: CheckCounts = {
+  lost: 0,
+  duplicated: 0,
+  reordered: 0,
+  corrupt: 0,
+  reread: 0,
+}
 
-export function sumOfChecks(counts: readonly CheckCounts[]): CheckCounts {
-  return counts.reduce(
-    (a, b) => ({
-      lost: a.lost + b.lost,
-      duplicated: a.duplicated + b.duplicated,
-      reordered: a.reordered + b.reordered,
-      corrupt: a.corrupt + b.corrupt,
-    }),
-    NO_FAULTS,
-  )
+/** Faults; that something is read again after a rebalance is none. */
+export function faultsOf({ lost, duplicated, reordered, corrupt }: CheckCounts): number {
+  return lost + duplicated + reordered + corrupt
+}
+
+/** Of all groups together: what was sent, beside what all processes have met. */
+export function checksOf(
+  streams: readonly Stream[],
+  topics: readonly string[],
+  groups: number,
+  seen: readonly PartitionSeen[],
+): CheckCounts {
+  const met = listedBy(seen, one => `${one.group}/${one.topic}/${one.partition}`)
+  const sent = listedBy(streams, one => `${topics[one.topic]}/${one.partition}`)
+  const total: Counts = { ...NO_FAULTS }
+  for (let group = 0; group < groups; group++) {
+    for (const [name, ofPartition] of sent) {
+      const counts = partitionChecks(ofPartition, met.get(`${group}/${name}`) ?? [])
+      for (const kind of Object.keys(total) as (keyof CheckCounts)[]) total[kind] += counts[kind]
+    }
+  }
+  return total
+}
+
+function listedBy<T>(list: readonly T[], nameOf: (one: T) => string): Map<string, T[]> {
+  const found = new Map<string, T[]>()
+  for (const one of list) {
+    const name = nameOf(one)
+    const before = found.get(name)
+    if (before === undefined) found.set(name, [one])
+    else before.push(one)
+  }
+  return found
+}
+
+type Counts = { -readonly [Name in keyof CheckCounts]: number }
+
+/**
+ * Of one group. What was read twice across a change of hands is told by its offset; a record that went out of turn just
+ * there may be counted by both sides, or by none.
+ */
+function partitionChecks(streams: readonly Stream[], seen: readonly PartitionSeen[]): CheckCounts {
+  const records = togetherOf(seen.map(({ offsets }) => offsets))
+  const total: Counts = {
+    ...NO_FAULTS,
+    corrupt: togetherOf(seen.map(({ corrupt }) => corrupt)).count,
+    reread: records.repeated + seen.reduce((sum, { reread }) => sum + reread, 0),
+  }
+  let different = 0
+  for (const { producer, sent, failed } of streams) {
+    const parts = seen.flatMap(one => one.streams.filter(part => part.producer === producer))
+    const { ranges, count, givenUp } = togetherOf(parts.map(part => part.seen))
+    different += count
+    for (const { reordered } of parts) total.reordered += reordered
+    const accounted = unionOf([ranges, failed.ranges]).ranges
+    total.lost += sent - countBelow(accounted, sent) + givenUp
+  }
+  total.duplicated = Math.max(0, records.count - total.corrupt - different)
+  return total
+}
+
+/** What several processes have met. */
+function togetherOf(list: readonly Met[]) {
+  const { ranges, repeated } = unionOf(list.map(one => one.ranges))
+  const givenUp = list.reduce((sum, one) => sum + one.givenUp, 0)
+  return { ranges, repeated, givenUp, count: countBelow(ranges, Infinity) - givenUp }
 }

@@ -11,6 +11,7 @@ import {
   loadWorkload,
   runOptions,
 } from './bench-options.ts'
+import { faultsOf } from './checks.ts'
 import type { CompareOptions } from './compare.ts'
 import type { BenchResult } from './result.ts'
 
@@ -108,9 +109,8 @@ async function print(
     await writeText(report, reportHtml([result]))
     terminal.err(`the report is in ${report}\n`)
   }
-  const { lost, duplicated, reordered, corrupt } = result.checks
   const failed = result.phases.reduce((sum, phase) => sum + phase.failed, 0)
-  if (lost + duplicated + reordered + corrupt + failed === 0) return
+  if (faultsOf(result.checks) + failed === 0) return
   throw new ProblemsFoundError('not every record arrived once, whole and in order: see above.')
 }
 

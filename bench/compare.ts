@@ -2,9 +2,11 @@
 import type { CliContext } from '../cli/context.ts'
 import { UsageError } from '../cli/failure.ts'
 import { adjusted, type BenchOptions, liveText, loadWorkload, runOptions } from './bench-options.ts'
+import { faultsOf } from './checks.ts'
 import { compareResults, comparisonText } from './comparison.ts'
 import type { BenchResult } from './result.ts'
 import { runWorkload } from './run.ts'
+import { checksText } from './table.ts'
 
 export interface CompareOptions extends BenchOptions {
   readonly workload: string
@@ -61,10 +63,8 @@ async function print(
   } else {
     terminal.out(comparisonText(comparison))
     for (const result of [...a, ...b]) {
-      const { lost, duplicated, reordered, corrupt } = result.checks
-      if (lost + duplicated + reordered + corrupt === 0) continue
-      const what = `${lost} lost, ${duplicated} twice, ${reordered} out of order, ${corrupt} damaged`
-      terminal.out(`${result.label}, begun ${result.startedAt}: ${what}\n`)
+      if (faultsOf(result.checks) === 0) continue
+      terminal.out(`${result.label}, begun ${result.startedAt}: ${checksText(result)}\n`)
     }
     const saturation = new Set(
       [...a, ...b].flatMap(one => one.saturation.map(s => `${one.label}: ${s}`)),

@@ -1,164 +1,202 @@
-/** The consumers of one process: every record read, its latency counted, its stamp checked. */
-import type { Admin } from '../client/admin.ts'
+/** The consumers of one process: every record read, its latency counted, its stamp noted for the checks. */
 import type { Client } from '../client/client.ts'
 import type { Consumer, ConsumerBatch } from '../client/consumer.ts'
-import { type CheckCounts, StreamCheck, sumOfChecks } from './checks.ts'
-import type { Job, Stream } from './messages.ts'
+import type { TopicPartition } from '../client/topic-partition.ts'
+import { PartitionCheck, type PartitionSeen } from './checks.ts'
+import type { Job, Rebalance } from './messages.ts'
 import { monotonicUs } from './monotonic.ts'
 import { readStamp } from './payload.ts'
 import type { Tally } from './tally.ts'
 
-/** Nothing has come for so long: nothing will. */
-const GIVE_UP_MS = 10_000
-/** Nothing has come for so long: maybe that is because all of the log has been read. */
-const SETTLED_MS = 500
-const LOOK_EVERY_MS = 50
+/** The moments of the first ones are enough. */
+const REBALANCES_MAX = 1_000
 
 interface Member {
-  readonly consumer: Consumer
-  readonly partitions: readonly { readonly topic: string; readonly partition: number }[]
-  /** By topic, partition and producer. */
-  readonly checks: Map<string, StreamCheck>
+  readonly group: number
+  /** Of its group. */
+  readonly number: number
+  consumer: Consumer
+}
+
+/** What the members of one group in this process have in common. */
+interface Group {
+  /** By topic, then partition. */
+  readonly checks: Map<string, (PartitionCheck | undefined)[]>
+  /** The latest that any of them has heard of. */
+  generation: number
 }
 
 export class ConsumerLoad {
+  /** Records so far. */
+  progress = 0
+  readonly rebalances: Rebalance[] = []
   private readonly job: Job
+  private readonly client: Client
   private readonly tally: Tally
   private readonly members: readonly Member[]
-  private readonly admin: Admin
-  private beginUs = 0
-  private corrupt = 0
-  private progress = 0
-  private failure: Error | null = null
+  private readonly groups = new Map<number, Group>()
+  private readonly timers: NodeJS.Timeout[] = []
+  private beginUs = Number.POSITIVE_INFINITY
+  private isHeld = false
+  private isClosed = false
 
   constructor(job: Job, client: Client, tally: Tally) {
     this.job = job
+    this.client = client
     this.tally = tally
-    this.admin = client.admin()
-    const { topics, workload, members } = job
-    const all = topics.flatMap(topic =>
-      Array.from({ length: workload.partitions }, (_, partition) => ({ topic, partition })),
-    )
-    this.members = members.map(number => {
-      const { consumersPerGroup } = workload
-      const partitions = all.filter((_, i) => i % consumersPerGroup === number % consumersPerGroup)
-      return { consumer: client.consumer(), partitions, checks: new Map() }
+    const { consumersPerGroup } = job.workload
+    this.members = job.members.map(index => {
+      const group = Math.floor(index / consumersPerGroup)
+      if (!this.groups.has(group)) this.groups.set(group, { checks: new Map(), generation: -1 })
+      const number = index % consumersPerGroup
+      return { group, number, consumer: this.join(group, number) }
     })
   }
 
-  /** Reads until `close`. */
+  /** What it has read since counts, and may be held up. */
   run(beginUs: number): void {
     this.beginUs = beginUs
-    for (const member of this.members) {
-      member.consumer.assign(member.partitions.map(one => ({ ...one, offset: 0 })))
-      this.read(member).catch((error: Error) => {
-        this.failure ??= error
-        this.tally.error(error.message)
+    for (const member of this.members) this.noteGeneration(member)
+    const { pauses, restarts } = this.job.workload
+    const warmupUs = this.job.phases.find(({ isMeasured }) => isMeasured)!.fromUs
+    const at = (seconds: number, act: () => void) => {
+      const ms = (beginUs + warmupUs - monotonicUs()) / 1000 + seconds * 1000
+      this.timers.push(setTimeout(act, ms))
+    }
+    for (const { atSeconds, seconds } of pauses) {
+      at(atSeconds, () => this.hold(true))
+      at(atSeconds + seconds, () => this.hold(false))
+    }
+    for (const { atSeconds, seconds } of restarts) {
+      const first = this.members.filter(({ number }) => number === 0)
+      at(atSeconds, () => {
+        for (const { consumer } of first) this.attempt(consumer.close())
+      })
+      at(atSeconds + seconds, () => {
+        for (const member of first) member.consumer = this.join(member.group, member.number)
       })
     }
-    const warmupUs = this.job.phases.find(({ isMeasured }) => isMeasured)!.fromUs
-    for (const { atSeconds, seconds } of this.job.workload.pauses) {
-      const startMs = (beginUs + warmupUs - monotonicUs()) / 1000 + atSeconds * 1000
-      setTimeout(() => this.hold(true), startMs)
-      setTimeout(() => this.hold(false), startMs + seconds * 1000)
-    }
   }
 
-  /** Goes on reading until everything is there, or nothing more comes; says what is wrong with it. */
-  async drain(streams: readonly Stream[]): Promise<CheckCounts> {
-    let [seen, sinceMs] = [-1, performance.now()]
-    while (!this.isComplete(streams) && this.failure === null) {
-      if (this.progress !== seen) [seen, sinceMs] = [this.progress, performance.now()]
-      const idleMs = performance.now() - sinceMs
-      if (idleMs > GIVE_UP_MS || (idleMs > SETTLED_MS && (await this.isAtEnd()))) break
-      await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS))
-    }
-    const counts = this.members.flatMap(member =>
-      ownStreams(member, streams, this.job.topics).map(({ check, stream }) => ({
-        lost: check.lost(stream.sent, stream.failed),
-        duplicated: check.duplicated,
-        reordered: check.reordered,
-        corrupt: 0,
-      })),
-    )
-    return { ...sumOfChecks(counts), corrupt: this.corrupt }
+  /** Nothing is held up any more. */
+  release(): void {
+    for (const timer of this.timers) clearTimeout(timer)
+    this.hold(false)
   }
 
-  async close(): Promise<void> {
-    this.admin.close()
-    await Promise.all(this.members.map(({ consumer }) => consumer.close()))
-  }
-
-  private isComplete(streams: readonly Stream[]): boolean {
-    return this.members.every(member =>
-      ownStreams(member, streams, this.job.topics).every(({ check, stream }) =>
-        stream.failed.length === 0
-          ? check.isComplete(stream.sent)
-          : check.lost(stream.sent, stream.failed) === 0,
+  /** All that has been read, by partition. */
+  seen(): PartitionSeen[] {
+    return [...this.groups].flatMap(([group, { checks }]) =>
+      [...checks].flatMap(([topic, ofTopic]) =>
+        ofTopic.flatMap((check, partition) =>
+          check === undefined ? [] : [check.seen(group, topic, partition)],
+        ),
       ),
     )
   }
 
-  /** Whether everything that there is in the partitions has been read; what is still missing is not there. */
-  private async isAtEnd(): Promise<boolean> {
-    const all = this.members.flatMap(({ consumer, partitions }) =>
-      partitions.map(one => ({ ...one, consumer })),
-    )
-    const queries = all.map(({ topic, partition }) => ({ topic, partition, at: 'latest' as const }))
-    const ends = await this.admin.listOffsets(queries).catch(() => [])
-    return all.every(({ consumer, topic, partition }, i) => {
-      const end = ends[i]
-      const position = consumer.position(topic, partition)
-      return end !== undefined && end.error === null && position !== null && position >= end.offset
+  async close(): Promise<void> {
+    this.isClosed = true
+    await Promise.all(this.members.map(({ consumer }) => consumer.close()))
+  }
+
+  /** A consumer that reads from now on: its share of the group, or what is assigned to it by hand. */
+  private join(group: number, number: number): Consumer {
+    const { groupProtocol, consumersPerGroup, partitions } = this.job.workload
+    const { topics, groups } = this.job
+    if (groupProtocol === 'none') {
+      const consumer = this.client.consumer()
+      const all = topics.flatMap(topic =>
+        Array.from({ length: partitions }, (_, partition) => ({ topic, partition, offset: 0 })),
+      )
+      consumer.assign(all.filter((_, i) => i % consumersPerGroup === number))
+      this.attempt(this.read(group, consumer))
+      return consumer
+    }
+    const changed = (): void => this.changed({ group, number, consumer })
+    const consumer: Consumer = this.client.consumer({
+      groupId: groups[group],
+      groupProtocol,
+      autoOffsetReset: 'earliest',
+      rebalance: {
+        assigned: partitions => {
+          if (this.isHeld) consumer.pause(partitions)
+          changed()
+        },
+        revoked: changed,
+        lost: changed,
+      },
+    })
+    consumer.subscribe(topics)
+    this.attempt(this.read(group, consumer))
+    return consumer
+  }
+
+  /** What goes wrong stands in the report. */
+  private attempt(work: Promise<void>): void {
+    work.catch((error: Error) => {
+      if (!this.isClosed) this.tally.error(error.message)
     })
   }
 
-  private hold(isHeld: boolean): void {
-    for (const { consumer, partitions } of this.members) {
-      if (isHeld) consumer.pause(partitions)
-      else consumer.resume(partitions)
-    }
-  }
-
-  private async read(member: Member): Promise<void> {
-    for (;;) {
-      const batch = await member.consumer.nextBatch()
-      if (batch === null) return
-      this.take(member, batch)
-    }
-  }
-
-  private take({ checks }: Member, { topic, partition, records }: ConsumerBatch): void {
+  private changed(member: Member): void {
     const nowUs = monotonicUs() - this.beginUs
-    for (const { value } of records) {
-      this.progress++
+    const { group } = member
+    const isNew = this.noteGeneration(member)
+    if (!isNew || nowUs < 0 || this.rebalances.length >= REBALANCES_MAX) return
+    const { generation } = this.groups.get(group)!
+    this.rebalances.push({ group, generation, second: Math.floor(nowUs / 1e6) })
+  }
+
+  /** Whether it is later than what was known of its group. */
+  private noteGeneration({ group, consumer }: Member): boolean {
+    if (this.job.workload.groupProtocol === 'none') return false
+    const known = this.groups.get(group)!
+    const { generation } = consumer.membership
+    if (generation <= known.generation) return false
+    known.generation = generation
+    return true
+  }
+
+  private hold(isHeld: boolean): void {
+    this.isHeld = isHeld
+    for (const { consumer } of this.members) {
+      if (isHeld) consumer.pause(consumer.assignment)
+      else consumer.resume(consumer.assignment)
+    }
+  }
+
+  private async read(group: number, consumer: Consumer): Promise<void> {
+    const { checks } = this.groups.get(group)!
+    for (;;) {
+      const batch = await consumer.nextBatch()
+      if (batch === null) return
+      this.take(checkOf(checks, batch), batch)
+    }
+  }
+
+  private take(check: PartitionCheck, { records }: ConsumerBatch): void {
+    const nowUs = monotonicUs() - this.beginUs
+    this.progress += records.length
+    for (const { offset, value } of records) {
+      if (!check.isNew(offset)) continue
       const stamp = readStamp(value)
       if (stamp === null || stamp.runId !== this.job.runId) {
-        this.corrupt++
+        check.isCorrupt(offset)
         continue
       }
-      const name = `${topic}/${partition}/${stamp.producer}`
-      let check = checks.get(name)
-      if (check === undefined) {
-        check = new StreamCheck()
-        checks.set(name, check)
-      }
-      check.saw(stamp.sequence)
+      check.saw(stamp.producer, stamp.sequence)
       this.tally.received(stamp.intendedUs - this.beginUs, nowUs, value?.length ?? 0)
     }
   }
 }
 
-function ownStreams(
-  { partitions, checks }: Member,
-  streams: readonly Stream[],
-  topics: readonly string[],
-) {
-  const own = new Set(partitions.map(({ topic, partition }) => `${topic}/${partition}`))
-  return streams
-    .filter(({ topic, partition }) => own.has(`${topics[topic]}/${partition}`))
-    .map(stream => {
-      const name = `${topics[stream.topic]}/${stream.partition}/${stream.producer}`
-      return { stream, check: checks.get(name) ?? new StreamCheck() }
-    })
+function checkOf(checks: Group['checks'], { topic, partition }: TopicPartition): PartitionCheck {
+  let ofTopic = checks.get(topic)
+  if (ofTopic === undefined) {
+    ofTopic = []
+    checks.set(topic, ofTopic)
+  }
+  ofTopic[partition] ??= new PartitionCheck()
+  return ofTopic[partition]
 }

@@ -1,5 +1,6 @@
 /** What the bench's processes tell each other. Times are microseconds of the machine's monotonic clock. */
-import type { CheckCounts } from './checks.ts'
+import type { PartitionSeen } from './checks.ts'
+import type { Met } from './ranges.ts'
 import type { Phase } from './schedule.ts'
 import type { Workload } from './workload.ts'
 
@@ -9,6 +10,7 @@ export interface Job {
   readonly workload: Workload
   readonly phases: readonly Phase[]
   readonly topics: readonly string[]
+  readonly groups: readonly string[]
   readonly runId: number
   /** Which producers, or consumers of all groups, this process is; and of how many. */
   readonly members: readonly number[]
@@ -22,7 +24,7 @@ export interface Stream {
   readonly producer: number
   readonly sent: number
   /** Sequence numbers of records whose fate is unknown. */
-  readonly failed: readonly number[]
+  readonly failed: Met
 }
 
 export type ToWorker =
@@ -30,8 +32,12 @@ export type ToWorker =
   | { readonly type: 'begin'; readonly atUs: number }
   /** Nothing more is sent; what is on its way still counts. */
   | { readonly type: 'stop' }
-  /** Everything that was sent: read up to there, then say what is missing. */
-  | { readonly type: 'drain'; readonly streams: readonly Stream[] }
+  /** Everything has been sent: pauses are over, and from now on it is said how much has been read. */
+  | { readonly type: 'drain' }
+  /** Say what has been read. */
+  | { readonly type: 'look' }
+  /** Leave the groups, and end. */
+  | { readonly type: 'finish' }
 
 export interface Interval {
   readonly type: 'interval'
@@ -73,13 +79,30 @@ export interface Done {
   /** By the second in which a record was to be sent: to be acknowledged, or to be read. */
   readonly bySecond: readonly (readonly [second: number, histogram: string])[]
   readonly streams: readonly Stream[]
-  readonly checks: CheckCounts
+  readonly rebalances: readonly Rebalance[]
   /** Reasons of failures, with how often each was met. */
   readonly errors: readonly (readonly [reason: string, count: number])[]
 }
 
+/** A member's share of its group has changed. */
+export interface Rebalance {
+  readonly group: number
+  /** The same for all members that the same rebalance touches. */
+  readonly generation: number
+  readonly second: number
+}
+
+/** An answer to `look`. */
+export interface Seen {
+  readonly type: 'seen'
+  readonly partitions: readonly PartitionSeen[]
+}
+
 export type FromWorker =
   | { readonly type: 'ready' }
+  /** While it drains: records read so far. */
+  | { readonly type: 'progress'; readonly records: number }
+  | Seen
   | Interval
   | Done
   | { readonly type: 'failed'; readonly message: string }

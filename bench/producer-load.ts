@@ -5,14 +5,15 @@ import type { Producer } from '../client/producer.ts'
 import type { Job, Stream } from './messages.ts'
 import { monotonicUs } from './monotonic.ts'
 import { Payloads } from './payload.ts'
+import { NONE_MET, Ranges } from './ranges.ts'
 import { type Due, Schedule } from './schedule.ts'
 import type { Tally } from './tally.ts'
 import { meanBytes } from './workload.ts'
 
 /** So many records leave before sockets get their turn. */
 const BURST = 500
-const FAILED_MAX = 100_000
-const BUFFER_BYTES = 256 * 1024 * 1024
+/** Memory of all records that are on their way in this process. */
+const OUTSTANDING_BYTES = 256 * 1024 * 1024
 const FLUSH_WITHIN_MS = 30_000
 
 interface Target {
@@ -29,11 +30,12 @@ export class ProducerLoad {
   private readonly schedule: Schedule
   private readonly payloads: Payloads
   private readonly targets: readonly Target[]
-  private readonly failures = new Map<string, number[]>()
+  private readonly failures = new Map<string, Ranges>()
   private readonly stickyRecords: number
   private beginUs = 0
   private count = 0
   private outstanding = 0
+  private outstandingBytes = 0
   private isBlocked = false
   private isStopped = false
   private ended: (() => void) | null = null
@@ -63,7 +65,7 @@ export class ProducerLoad {
         lingerMs,
         batchBytes,
         maxRequestBytes: Math.max(1_048_576, maxBytes + 1024),
-        bufferBytes: BUFFER_BYTES,
+        bufferBytes: OUTSTANDING_BYTES,
         maxBlockedRecords: maxOutstanding,
       }),
     )
@@ -96,7 +98,7 @@ export class ProducerLoad {
     return this.targets.flatMap(({ topic, partition, next }) =>
       next.map((sent, index) => {
         const producer = this.job.members[index]!
-        const failed = this.failures.get(`${topic}/${partition}/${producer}`) ?? []
+        const failed = this.failures.get(`${topic}/${partition}/${producer}`)?.met ?? NONE_MET
         return { topic, partition, producer, sent, failed }
       }),
     )
@@ -112,7 +114,8 @@ export class ProducerLoad {
     const { maxOutstanding } = this.job.workload
     let due: Due | null = null
     for (let burst = 0; burst < BURST && !this.isStopped; burst++) {
-      this.isBlocked = this.outstanding >= maxOutstanding
+      this.isBlocked =
+        this.outstanding >= maxOutstanding || this.outstandingBytes >= OUTSTANDING_BYTES
       due = this.isBlocked ? null : this.schedule.take(nowUs)
       if (due === null) break
       this.send(due, nowUs)
@@ -140,31 +143,40 @@ export class ProducerLoad {
     const value = this.payloads.make(stamp, this.chooseSize())
     const { topic, partition } = target
     this.outstanding++
+    this.outstandingBytes += value.length
     this.tally.sent(phase, nowUs - intendedUs)
     this.producers[index]!.send({ topic: topics[topic]!, partition, key, value }).then(
       () => {
         this.tally.acked(intendedUs, phase, monotonicUs() - this.beginUs)
-        this.settled()
+        this.settled(value.length)
       },
       (error: Error) => {
         this.tally.failed(phase, error.message)
         this.note(`${topic}/${partition}/${producer}`, sequence)
-        this.settled()
+        this.settled(value.length)
       },
     )
   }
 
-  private settled(): void {
+  private settled(bytes: number): void {
     this.outstanding--
-    if (!this.isBlocked || this.outstanding > this.job.workload.maxOutstanding * 0.9) return
+    this.outstandingBytes -= bytes
+    if (!this.isBlocked) return
+    const isFull =
+      this.outstanding > this.job.workload.maxOutstanding * 0.9 ||
+      this.outstandingBytes > OUTSTANDING_BYTES * 0.9
+    if (isFull) return
     this.isBlocked = false
     setImmediate(() => this.tick())
   }
 
   private note(stream: string, sequence: number): void {
-    const list = this.failures.get(stream)
-    if (list === undefined) this.failures.set(stream, [sequence])
-    else if (list.length < FAILED_MAX) list.push(sequence)
+    let failed = this.failures.get(stream)
+    if (failed === undefined) {
+      failed = new Ranges()
+      this.failures.set(stream, failed)
+    }
+    failed.add(sequence)
   }
 
   private chooseKey(): number {

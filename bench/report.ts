@@ -2,6 +2,7 @@
  * A report in HTML that stands alone: no script, no other file, so that it can be sent and kept. One result with its plots, or
  * two beside each other with what `compare` found.
  */
+import { faultsOf } from './checks.ts'
 import type { Comparison } from './comparison.ts'
 import { type Chart, escaped, type Line, lineChart } from './plot.ts'
 import type { BenchResult, SecondResult } from './result.ts'
@@ -151,8 +152,7 @@ function distributions(results: readonly BenchResult[]): Chart[] {
 
 function resultHtml(result: BenchResult): string {
   const { label, cluster, machine, startedAt, isPartial, saturation, errors } = result
-  const { lost, duplicated, reordered, corrupt } = result.checks
-  const isWell = lost + duplicated + reordered + corrupt === 0
+  const isWell = faultsOf(result.checks) === 0
   const memory = `${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB`
   const facts = `${cluster}. Client ${result.version}, ${result.processes} processes on ${machine.cores} × ${machine.cpu}, ${memory}, ${machine.system}, Node ${machine.node}. ${startedAt}.`
   const notes = [

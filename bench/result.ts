@@ -1,5 +1,5 @@
 /** The outcome of a run, as data: what the table, the JSON and the HTML report are made of. */
-import { type CheckCounts, sumOfChecks } from './checks.ts'
+import type { CheckCounts } from './checks.ts'
 import {
   addEncoded,
   distributionOf,
@@ -9,7 +9,7 @@ import {
   percentilesOf,
 } from './latency.ts'
 import type { Machine, Usage } from './machine.ts'
-import type { Done, Interval, PhaseCounts } from './messages.ts'
+import type { Done, Interval, PhaseCounts, Rebalance } from './messages.ts'
 import { saturationOf } from './saturation.ts'
 import type { Phase } from './schedule.ts'
 import type { Workload } from './workload.ts'
@@ -68,6 +68,8 @@ export interface BenchResult {
   readonly produceDistribution: readonly (readonly [number, number])[]
   readonly endToEndDistribution: readonly (readonly [number, number])[]
   readonly checks: CheckCounts
+  /** After the beginning; the seconds at which members heard of them. */
+  readonly rebalances: readonly Rebalance[]
   readonly errors: readonly (readonly [reason: string, count: number])[]
   /** Why the client, and not the cluster, may be what was measured. */
   readonly saturation: readonly string[]
@@ -85,6 +87,7 @@ export interface Collected {
   readonly producerIntervals: readonly (readonly Interval[])[]
   readonly consumerIntervals: readonly (readonly Interval[])[]
   readonly usage: readonly Sample[]
+  readonly checks: CheckCounts
   readonly groups: number
   /** How long it ran, if less than planned. */
   readonly endUs: number
@@ -94,7 +97,7 @@ export const METHOD = [
   'Records are due at evenly spaced moments that follow from the rate alone (open loop). Latency counts from that moment, so a stall shows in every record that was due while it lasted. In a step at the maximum the loop is closed, and latency is time in queues.',
   'Produce latency ends with the acknowledgement, end-to-end latency when the consumer has the batch in hand. All processes run on one machine and share its monotonic clock; a timer of the client adds up to about a millisecond, which the lateness shows.',
   'Latencies are in HDR histograms with 3 digits (plots by the second: 2), added over processes. The warm-up is not counted.',
-  'Every value carries run, producer, sequence number and a checksum; consumers count what is lost, comes twice, out of order or damaged within a partition.',
+  'Every value carries run, producer, sequence number and a checksum; consumers count what is lost, in the log twice, out of order or damaged within a partition. What a group reads again after a rebalance, because its last offsets were not committed, has the same offset both times: it is counted apart, and its latency only once.',
 ]
 
 export function assemble(
@@ -106,10 +109,12 @@ export function assemble(
   | 'produceDistribution'
   | 'endToEndDistribution'
   | 'checks'
+  | 'rebalances'
   | 'errors'
   | 'saturation'
 > {
   const { producers, consumers } = collected
+  const rebalances = rebalancesOf(consumers)
   const measured = collected.phases
     .map((phase, index) => ({ phase, index }))
     .filter(({ phase }) => phase.isMeasured && phase.fromUs < collected.endUs)
@@ -121,10 +126,27 @@ export function assemble(
     seconds,
     produceDistribution: distributionOf(merged(producers, indexes, 'produce')),
     endToEndDistribution: distributionOf(merged(consumers, indexes, 'endToEnd')),
-    checks: sumOfChecks([...producers, ...consumers].map(({ checks }) => checks)),
+    checks: rebalances.length > 0 ? collected.checks : withoutExcuse(collected.checks),
+    rebalances,
     errors: errorsOf([...producers, ...consumers]),
     saturation: saturationOf(collected, phases),
   }
+}
+
+/** Nobody took over from anybody: what was read twice was given twice. */
+function withoutExcuse({ reread, duplicated, ...rest }: CheckCounts): CheckCounts {
+  return { ...rest, duplicated: duplicated + reread, reread: 0 }
+}
+
+/** Each once, though several processes have heard of it. */
+function rebalancesOf(consumers: readonly Done[]): Rebalance[] {
+  const found = new Map<string, Rebalance>()
+  for (const one of consumers.flatMap(({ rebalances }) => rebalances)) {
+    const name = `${one.group}/${one.generation}`
+    const known = found.get(name)
+    if (known === undefined || known.second > one.second) found.set(name, one)
+  }
+  return [...found.values()].sort((a, b) => a.second - b.second || a.group - b.group)
 }
 
 function phaseResult(collected: Collected, phase: Phase, index: number): PhaseResult {

@@ -3,17 +3,19 @@
  * them second by second, and puts together what they counted. Ctrl-C ends the sending; what was sent is still
  * waited for and checked. Topics are deleted at the end.
  */
-import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Admin } from '../client/admin.ts'
 import { Client } from '../client/client.ts'
 import { SOFTWARE_VERSION } from '../client/config.ts'
+import { type CheckCounts, NO_FAULTS } from './checks.ts'
 import { addEncoded, newLatency, percentilesOf } from './latency.ts'
 import { machineFacts, type UsageProbe } from './machine.ts'
-import type { Done, FromWorker, Interval, Job, ToWorker } from './messages.ts'
+import type { Done, Job } from './messages.ts'
 import { monotonicUs } from './monotonic.ts'
+import { drained, groupsComplete } from './readers.ts'
 import { assemble, type BenchResult, METHOD, type Sample, type SecondResult } from './result.ts'
 import { type Phase, phasesOf } from './schedule.ts'
+import { startWorkers, type Worker } from './worker-process.ts'
 import type { Workload } from './workload.ts'
 
 export interface RunOptions {
@@ -39,15 +41,8 @@ export interface LiveProgress extends Omit<SecondResult, `${string}Cpu` | 'broke
 const BEGIN_AFTER_US = 300_000
 const READY_WITHIN_MS = 60_000
 const SAMPLE_EVERY_MS = 500
-
-interface Worker {
-  readonly child: ChildProcess
-  readonly role: Job['role']
-  readonly intervals: Interval[]
-  readonly ready: Promise<void>
-  readonly done: Promise<Done>
-  tell(message: ToWorker): void
-}
+/** What is left behind when this is over stays. */
+const CLEANING = { timeoutMs: 10_000 }
 
 /** Rejects with what keeps it from running; a cluster that fails while it runs is part of the result. */
 export async function runWorkload(options: RunOptions): Promise<BenchResult> {
@@ -55,17 +50,18 @@ export async function runWorkload(options: RunOptions): Promise<BenchResult> {
   const startedAt = new Date().toISOString()
   const admin = new Client({ bootstrap: options.bootstrap, bootstrapTimeoutMs: 0 }).admin()
   const runId = Math.floor(Math.random() * 2 ** 32)
-  const topics = Array.from(
-    { length: workload.topics },
-    (_, i) => `bench-${workload.name}-${runId.toString(36)}-${i}`,
-  )
+  const names = (count: number) =>
+    Array.from({ length: count }, (_, i) => `bench-${workload.name}-${runId.toString(36)}-${i}`)
+  const topics = names(workload.topics)
+  const groups = names(workload.groups)
   let workers: Worker[] = []
   try {
     await createTopics(admin, topics, workload)
     const cluster = await describeCluster(admin)
     const phases = phasesOf(workload.warmupSeconds, workload.steps)
-    workers = startWorkers(options, phases, topics, runId)
-    const run = await drive(options, phases, workers)
+    workers = startWorkers(options, phases, { topics, groups, runId })
+    await ready(options, workers, admin, topics.length, groups)
+    const run = await drive(options, phases, workers, admin, topics)
     return {
       version: SOFTWARE_VERSION,
       startedAt,
@@ -80,7 +76,11 @@ export async function runWorkload(options: RunOptions): Promise<BenchResult> {
     }
   } finally {
     for (const { child } of workers) child.kill('SIGKILL')
-    if (options.keepTopics !== true) await admin.deleteTopics(topics).catch(() => {})
+    if (options.keepTopics !== true) {
+      const isGrouped = workload.groupProtocol !== 'none'
+      if (isGrouped) await admin.groups.delete(groups, CLEANING).catch(() => {})
+      await admin.deleteTopics(topics, CLEANING).catch(() => {})
+    }
     admin.close()
   }
 }
@@ -104,72 +104,31 @@ async function describeCluster(admin: Admin): Promise<string> {
   })
 }
 
-function startWorkers(
+/** Until every process runs, and every group has shared out what there is. */
+async function ready(
+  { workload, interrupted }: RunOptions,
+  workers: readonly Worker[],
+  admin: Admin,
+  topicCount: number,
+  groups: readonly string[],
+): Promise<void> {
+  const { partitions, consumersPerGroup, groupProtocol } = workload
+  const all = Promise.all(workers.map(worker => worker.ready)).then(async () => {
+    if (groupProtocol === 'none') return
+    await groupsComplete(admin, groups, consumersPerGroup, topicCount * partitions)
+  })
+  await within(READY_WITHIN_MS, all, interrupted)
+}
+
+async function drive(
   options: RunOptions,
   phases: readonly Phase[],
+  workers: readonly Worker[],
+  admin: Admin,
   topics: readonly string[],
-  runId: number,
-): Worker[] {
-  const { workload, bootstrap, workers } = options
-  const start = (role: Job['role'], memberCount: number): Worker[] => {
-    const processes = Math.min(workers, memberCount)
-    return Array.from({ length: processes }, (_, process) => {
-      const members = Array.from({ length: memberCount }, (_, member) => member).filter(
-        member => member % processes === process,
-      )
-      return startWorker({
-        role,
-        bootstrap,
-        workload,
-        phases,
-        topics,
-        runId,
-        members,
-        memberCount,
-      })
-    })
-  }
-  return [
-    ...start('consumer', workload.groups * workload.consumersPerGroup),
-    ...start('producer', Math.max(workload.producers, Math.min(workers, 64))),
-  ]
-}
-
-function startWorker(job: Job): Worker {
-  const child = fork(new URL('./bench-worker.js', import.meta.url), { serialization: 'advanced' })
-  const intervals: Interval[] = []
-  let [isReady, isDone] = [() => {}, (_: Done) => {}]
-  let fail: (error: Error) => void = () => {}
-  const failed = new Promise<never>((_, reject) => {
-    fail = reject
-  })
-  const ready = new Promise<void>(resolve => {
-    isReady = resolve
-  })
-  const done = new Promise<Done>(resolve => {
-    isDone = resolve
-  })
-  child.on('message', (message: FromWorker) => {
-    if (message.type === 'ready') isReady()
-    else if (message.type === 'interval') intervals.push(message)
-    else if (message.type === 'done') isDone(message)
-    else fail(new Error(`a ${job.role} process: ${message.message}`))
-  })
-  child.once('exit', code => fail(new Error(`a ${job.role} process ended with ${code}`)))
-  const tell = (message: ToWorker) => {
-    if (child.connected) child.send(message)
-  }
-  tell({ type: 'job', job })
-  const [orReady, orDone] = [Promise.race([ready, failed]), Promise.race([done, failed])]
-  // Whoever waits for one of them hears of a failure; nobody has to.
-  for (const promise of [failed, orReady, orDone]) promise.catch(() => {})
-  return { child, role: job.role, intervals, ready: orReady, done: orDone, tell }
-}
-
-async function drive(options: RunOptions, phases: readonly Phase[], workers: readonly Worker[]) {
+) {
   const producers = workers.filter(({ role }) => role === 'producer')
   const consumers = workers.filter(({ role }) => role === 'consumer')
-  await within(READY_WITHIN_MS, Promise.all(workers.map(({ ready }) => ready)))
   const beginUs = Math.ceil(monotonicUs()) + BEGIN_AFTER_US
   for (const worker of workers) worker.tell({ type: 'begin', atUs: beginUs })
   const usage: Sample[] = []
@@ -183,14 +142,14 @@ async function drive(options: RunOptions, phases: readonly Phase[], workers: rea
     const sent = await Promise.all(producers.map(({ done }) => done))
     const endUs = options.interrupted?.aborted ? monotonicUs() - beginUs : phases.at(-1)!.toUs
     await sample(options.usage, beginUs, usage)
-    const streams = sent.flatMap(({ streams }) => streams)
-    for (const worker of consumers) worker.tell({ type: 'drain', streams })
-    const read = await Promise.all(consumers.map(({ done }) => done))
+    const checks = await check(options.workload, sent, consumers, admin, topics)
+    for (const worker of consumers) worker.tell({ type: 'finish' })
     return {
       producers: sent,
-      consumers: read,
+      consumers: await Promise.all(consumers.map(({ done }) => done)),
       producerIntervals: producers.map(({ intervals }) => intervals),
       consumerIntervals: consumers.map(({ intervals }) => intervals),
+      checks,
       usage,
       endUs,
     }
@@ -198,26 +157,55 @@ async function drive(options: RunOptions, phases: readonly Phase[], workers: rea
     clearInterval(sampler)
     clearInterval(follower)
     options.interrupted?.removeEventListener('abort', stop)
-    for (const { child } of workers) {
-      child.disconnect()
-      if (child.exitCode === null) await Promise.race([once(child, 'exit'), pause(2_000)])
-    }
+    await Promise.all(workers.map(ended))
   }
+}
+
+async function check(
+  { partitions, groups }: Workload,
+  sent: readonly Done[],
+  consumers: readonly Worker[],
+  admin: Admin,
+  topics: readonly string[],
+): Promise<CheckCounts> {
+  if (groups === 0) return NO_FAULTS
+  for (const worker of consumers) worker.tell({ type: 'drain' })
+  const streams = sent.flatMap(one => one.streams)
+  return drained(consumers, streams, { topics, partitions, groups }, admin)
+}
+
+const END_WITHIN_MS = 5_000
+
+/** It leaves its groups, closes its connections, and ends when it is let go. */
+async function ended({ child }: Worker): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  if (child.connected) child.disconnect()
+  await Promise.race([once(child, 'exit'), pause(END_WITHIN_MS)])
 }
 
 function pause(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms).unref())
 }
 
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+async function within(
+  ms: number,
+  promise: Promise<void>,
+  interrupted: AbortSignal | undefined,
+): Promise<void> {
   let timer: NodeJS.Timeout | undefined
+  let abort = () => {}
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`the processes were not ready in ${ms} ms`)), ms)
+    const text = `its processes and groups were not ready in ${ms / 1000} seconds`
+    timer = setTimeout(() => reject(new Error(text)), ms)
+    abort = () => reject(new Error('it was interrupted before the first record'))
   })
+  if (interrupted?.aborted === true) abort()
+  interrupted?.addEventListener('abort', abort)
   try {
-    return await Promise.race([promise, late])
+    await Promise.race([promise, late])
   } finally {
     clearTimeout(timer)
+    interrupted?.removeEventListener('abort', abort)
   }
 }
 

@@ -71,8 +71,16 @@ export function grouped(number: number): string {
   return Math.round(number).toLocaleString('en-US')
 }
 
-export function checksText({ checks, workload }: BenchResult): string {
+const SECONDS_SHOWN = 10
+
+export function checksText({ checks, workload, rebalances }: BenchResult): string {
   if (workload.groups === 0) return 'Records were not read, so they were not checked.'
-  const { lost, duplicated, reordered, corrupt } = checks
-  return `Records: ${lost} lost, ${duplicated} twice, ${reordered} out of order, ${corrupt} damaged.`
+  const { lost, duplicated, reordered, corrupt, reread } = checks
+  const counts = `Records: ${lost} lost, ${duplicated} twice, ${reordered} out of order, ${corrupt} damaged.`
+  if (rebalances.length === 0) return counts
+  const seconds = [...new Set(rebalances.map(({ second }) => second))]
+  const shown = seconds.slice(0, SECONDS_SHOWN).join(', ')
+  const more = seconds.length > SECONDS_SHOWN ? ', …' : ''
+  const what = rebalances.length === 1 ? '1 rebalance' : `${rebalances.length} rebalances`
+  return `${counts} ${what}, at second ${shown}${more}: ${reread} read again by whoever took over.`
 }

@@ -21,6 +21,8 @@ export interface Pause {
   readonly seconds: number
 }
 
+const GROUP_PROTOCOLS = ['classic', 'consumer', 'none'] as const
+
 export interface Workload {
   readonly name: string
   readonly description: string
@@ -45,10 +47,14 @@ export interface Workload {
   /** Groups that each read everything; 0: nothing is read, and records are not checked. */
   readonly groups: number
   readonly consumersPerGroup: number
+  /** Who shares out the partitions of a group: its leader, the coordinator (KIP-848), or nobody: then they are fixed. */
+  readonly groupProtocol: (typeof GROUP_PROTOCOLS)[number]
   readonly warmupSeconds: number
   readonly steps: readonly Step[]
   /** When consumers stop reading, to build a backlog. */
   readonly pauses: readonly Pause[]
+  /** When one consumer of each group leaves it, to come back: two rebalances each. */
+  readonly restarts: readonly Pause[]
   /** Records on their way in each producer process; beyond it the schedule falls behind, which latencies show. */
   readonly maxOutstanding: number
 }
@@ -72,9 +78,11 @@ export const DEFAULTS: Workload = {
   producers: 1,
   groups: 1,
   consumersPerGroup: 1,
+  groupProtocol: 'classic',
   warmupSeconds: 5,
   steps: [{ rate: 10_000, seconds: 30 }],
   pauses: [],
+  restarts: [],
   maxOutstanding: 100_000,
 }
 
@@ -102,6 +110,7 @@ const NUMBERS = {
 
 const CHOICES: { readonly [Name in keyof Workload]?: readonly unknown[] } = {
   keyDistribution: ['uniform', 'zipf'],
+  groupProtocol: GROUP_PROTOCOLS,
   compression: Object.keys(codecs),
   acks: ['all', 1, 0],
   idempotent: [true, false],
@@ -141,7 +150,7 @@ export function workloadOf(given: unknown, where: string): Workload {
 }
 
 function checkShapes(workload: Workload, wrong: string[]): void {
-  const { recordBytes, compressibility, steps, pauses, topicConfigs } = workload
+  const { recordBytes, compressibility, steps, topicConfigs } = workload
   const [min, max] = isFields(recordBytes)
     ? [recordBytes.min, recordBytes.max]
     : [recordBytes, recordBytes]
@@ -157,11 +166,17 @@ function checkShapes(workload: Workload, wrong: string[]): void {
   if (!Array.isArray(steps) || steps.length === 0 || !steps.every(isStep)) {
     wrong.push("steps is no list of { rate, seconds }, a rate being a number or 'max'")
   }
-  if (!Array.isArray(pauses) || !pauses.every(isPause)) {
-    wrong.push('pauses is no list of { atSeconds, seconds }')
+  for (const name of ['pauses', 'restarts'] as const) {
+    const list = workload[name]
+    if (!Array.isArray(list) || !list.every(isPause)) {
+      wrong.push(`${name} is no list of { atSeconds, seconds }`)
+    }
   }
   const isText = isFields(topicConfigs) && Object.values(topicConfigs).every(isScalar)
   if (!isText) wrong.push('topicConfigs is no list of settings')
+  if (workload.groupProtocol === 'none' && workload.restarts.length > 0) {
+    wrong.push('restarts need groups: groupProtocol is none')
+  }
   if (workload.acks === 0 && workload.idempotent) wrong.push('idempotent needs acks')
 }
 

@@ -2,50 +2,82 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { StreamCheck } from '../../bench/checks.ts'
+import { checksOf, NO_FAULTS, PartitionCheck } from '../../bench/checks.ts'
 import { HEADER_BYTES, Payloads, readStamp } from '../../bench/payload.ts'
+import { countBelow, NONE_MET, Ranges, unionOf } from '../../bench/ranges.ts'
 import { seededRandom, tier } from '../tiers.ts'
 
+const stream = { topic: 0, partition: 0, producer: 0, sent: 0, failed: NONE_MET }
+
+/** One reader of one producer, whose records lie in the log in this order. */
 function check(sequences: readonly number[], sent: number, failed: readonly number[] = []) {
-  const stream = new StreamCheck()
-  for (const sequence of sequences) stream.saw(sequence)
-  const { duplicated, reordered } = stream
-  const lost = stream.lost(sent, failed)
-  return { lost, duplicated, reordered, isComplete: stream.isComplete(sent) }
+  const partition = new PartitionCheck()
+  for (const [offset, sequence] of sequences.entries()) {
+    if (partition.isNew(offset)) partition.saw(0, sequence)
+  }
+  const seen = [partition.seen(0, 't', 0)]
+  const unknown = { ranges: failed, givenUp: 0 }
+  return checksOf([{ ...stream, sent, failed: unknown }], ['t'], 1, seen)
 }
 
 test('lost, twice, out of order, and each alone', () => {
-  const well = { lost: 0, duplicated: 0, reordered: 0, isComplete: true }
-  assert.deepEqual(check([0, 1, 2], 3), well)
-  assert.deepEqual(check([], 0), well)
-  assert.deepEqual(check([0, 2], 3), { ...well, lost: 1, isComplete: false })
-  assert.deepEqual(check([0, 1], 3), { ...well, lost: 1, isComplete: false })
-  assert.deepEqual(check([0, 1, 1, 2], 3), { ...well, duplicated: 1 })
-  assert.deepEqual(check([0, 2, 1], 3), { ...well, reordered: 1 })
-  assert.deepEqual(check([1, 0, 0], 2), { ...well, reordered: 1, duplicated: 1 })
+  assert.deepEqual(check([0, 1, 2], 3), NO_FAULTS)
+  assert.deepEqual(check([], 0), NO_FAULTS)
+  assert.deepEqual(check([0, 2], 3), { ...NO_FAULTS, lost: 1 })
+  assert.deepEqual(check([0, 1], 3), { ...NO_FAULTS, lost: 1 })
+  assert.deepEqual(check([0, 1, 1, 2], 3), { ...NO_FAULTS, duplicated: 1 })
+  assert.deepEqual(check([0, 2, 1], 3), { ...NO_FAULTS, reordered: 1 })
+  assert.deepEqual(check([1, 0, 0], 2), { ...NO_FAULTS, reordered: 1, duplicated: 1 })
+})
+
+test('each group that has read nothing misses everything', () => {
+  assert.equal(checksOf([{ ...stream, sent: 3 }], ['t'], 2, []).lost, 6)
 })
 
 test('records that were refused may be missing, or not', () => {
-  assert.equal(check([0, 2], 3, [1]).lost, 0)
-  assert.equal(check([0, 1, 2], 3, [1]).lost, 0)
-  assert.equal(check([0, 1], 4, [3]).lost, 1)
+  assert.equal(check([0, 2], 3, [1, 2]).lost, 0)
+  assert.equal(check([0, 1, 2], 3, [1, 2]).lost, 0)
+  assert.equal(check([0, 1], 4, [3, 4]).lost, 1)
 })
 
-test('a gap too large to remember is still counted', () => {
+test('gaps too many to remember are still counted', () => {
   assert.equal(check([0, 200_001], 200_002).lost, 200_000)
+  const odd = Array.from({ length: 25_000 }, (_, i) => 2 * i + 1)
+  assert.deepEqual(check(odd, 50_000), { ...NO_FAULTS, lost: 25_000 })
+})
+
+test('ranges hold what a set holds', () => {
+  const numbers = fc.array(fc.nat(40), { maxLength: 60 })
+  fc.assert(
+    fc.property(numbers, numbers, fc.nat(45), (some, others, end) => {
+      const rangesOf = (list: readonly number[]) => {
+        const [ranges, set] = [new Ranges(), new Set<number>()]
+        for (const one of list) {
+          assert.equal(ranges.add(one), !set.has(one))
+          set.add(one)
+          assert.equal(ranges.end, Math.max(...set) + 1)
+        }
+        return [ranges.met.ranges, set] as const
+      }
+      const [[a, inA], [b, inB]] = [rangesOf(some), rangesOf(others)]
+      const { ranges, repeated } = unionOf([a, b])
+      const all = [...new Set([...inA, ...inB])]
+      assert.equal(repeated, inA.size + inB.size - all.length)
+      assert.equal(countBelow(ranges, end), all.filter(one => one < end).length)
+      for (const list of [a, b, ranges]) {
+        const isInOrder = list.every((bound, i) => i === 0 || bound > list[i - 1]!)
+        assert(isInOrder, `ranges that touch are one: ${list}`)
+      }
+    }),
+    { numRuns: tier.propertyRuns },
+  )
 })
 
 test('whatever is dropped, repeated and delayed is counted as that', () => {
   const plan = fc.array(fc.constantFrom('keep', 'drop', 'twice', 'delay'), { maxLength: 60 })
   fc.assert(
     fc.property(plan, fates => {
-      const order: number[] = []
-      const late: number[] = []
-      for (const [sequence, fate] of fates.entries()) {
-        if (fate === 'delay') late.push(sequence)
-        else if (fate !== 'drop') order.push(sequence)
-        if (fate === 'twice') order.push(sequence)
-      }
+      const { order, late } = orderOf(fates)
       const last = order.at(-1) ?? -1
       const counted = (wanted: string) => fates.filter(fate => fate === wanted).length
       const found = check([...order, ...late], fates.length)
@@ -54,7 +86,57 @@ test('whatever is dropped, repeated and delayed is counted as that', () => {
       // In turn after all, if nothing that is younger came first.
       const behind = (one: number) => one > last
       assert.equal(found.reordered, late.filter(one => !behind(one)).length)
-      assert.equal(found.isComplete, counted('drop') === 0)
+    }),
+    { numRuns: tier.propertyRuns },
+  )
+})
+
+function orderOf(fates: readonly string[]) {
+  const order: number[] = []
+  const late: number[] = []
+  for (const [sequence, fate] of fates.entries()) {
+    if (fate === 'delay') late.push(sequence)
+    else if (fate !== 'drop') order.push(sequence)
+    if (fate === 'twice') order.push(sequence)
+  }
+  return { order, late }
+}
+
+/**
+ * A partition goes to and fro between two processes; each turn begins a few records back at most, where the last offset
+ * was committed, which never goes back itself. What is in the log is in the counts as if one had read it; what is read again is counted by itself.
+ */
+test('members in several processes together see what is in the log', () => {
+  const plan = fc.array(fc.constantFrom('keep', 'keep', 'drop', 'twice'), { maxLength: 80 })
+  const turn = fc.record({ process: fc.nat(1), back: fc.nat(5), records: fc.nat(30) })
+  fc.assert(
+    fc.property(plan, fc.array(turn, { maxLength: 12 }), (fates, turns) => {
+      const { order } = orderOf(fates)
+      const processes = [new PartitionCheck(), new PartitionCheck()]
+      let [at, committed, reads] = [0, 0, 0]
+      for (const { process, back, records } of [
+        ...turns,
+        { process: 0, back: 0, records: order.length },
+      ]) {
+        const from = Math.max(committed, at - back)
+        const to = Math.min(order.length, Math.max(at, from + records))
+        for (let offset = from; offset < to; offset++) {
+          reads++
+          const one = processes[process]!
+          if (one.isNew(offset)) one.saw(0, order[offset]!)
+        }
+        ;[at, committed] = [to, from]
+      }
+      const seen = processes.map(one => one.seen(0, 't', 0))
+      const found = checksOf([{ ...stream, sent: fates.length }], ['t'], 1, seen)
+      const counted = (wanted: string) => fates.filter(fate => fate === wanted).length
+      assert.deepEqual(found, {
+        lost: counted('drop'),
+        duplicated: counted('twice'),
+        reordered: 0,
+        corrupt: 0,
+        reread: reads - order.length,
+      })
     }),
     { numRuns: tier.propertyRuns },
   )

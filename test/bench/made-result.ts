@@ -1,4 +1,5 @@
 /** Results that no run has made, for tests of what becomes of them. */
+import { NO_FAULTS } from '../../bench/checks.ts'
 import type { Percentiles } from '../../bench/latency.ts'
 import type { BenchResult, PhaseResult, SecondResult } from '../../bench/result.ts'
 import { DEFAULTS } from '../../bench/workload.ts'
@@ -86,7 +87,8 @@ export function madeResult(
       [90, 3],
       [99, 8],
     ],
-    checks: { lost: 0, duplicated: 0, reordered: 0, corrupt: 0 },
+    checks: NO_FAULTS,
+    rebalances: [],
     errors: [],
     saturation: [],
     ...change.result,

@@ -1,15 +1,22 @@
 /** Whole runs against a broker in this process: what was sent is what is counted, and one wrong record is found. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { NO_FAULTS } from '../../bench/checks.ts'
 import { runWorkload } from '../../bench/run.ts'
-import { workloadOf } from '../../bench/workload.ts'
+import { type Workload, workloadOf } from '../../bench/workload.ts'
 import { startBroker } from '../../broker/embedded.ts'
 import { type Fault, TamperingProxy } from './tampering-proxy.ts'
 
 const usage = async () => null
+/** Groups that do not let a test wait. */
+const PROMPT = {
+  'group.initial.rebalance.delay.ms': '0',
+  'group.consumer.min.heartbeat.interval.ms': '100',
+  'group.consumer.heartbeat.interval.ms': '100',
+}
 
 test('every record that is due is sent, acknowledged and read, by each group', async () => {
-  const broker = await startBroker()
+  const broker = await startBroker({ config: PROMPT })
   try {
     const workload = workloadOf(
       {
@@ -32,7 +39,7 @@ test('every record that is due is sent, acknowledged and read, by each group', a
     )
     const { bootstrap } = broker
     const result = await runWorkload({ bootstrap, label: 'it', workload, workers: 2, usage })
-    assert.deepEqual(result.checks, { lost: 0, duplicated: 0, reordered: 0, corrupt: 0 })
+    assert.deepEqual(result.checks, NO_FAULTS)
     assert.deepEqual([result.isPartial, result.errors, result.processes], [false, [], 4])
     const counts = result.phases.map(({ sent, produce, endToEnd }) => [
       sent,
@@ -48,9 +55,59 @@ test('every record that is due is sent, acknowledged and read, by each group', a
   }
 })
 
+test('readers of each protocol, in several processes, share what there is', async () => {
+  const broker = await startBroker({ config: PROMPT })
+  const runOf = async (groupProtocol: Workload['groupProtocol']) => {
+    const workload = workloadOf(
+      {
+        name: groupProtocol,
+        partitions: 4,
+        groups: 2,
+        consumersPerGroup: 2,
+        groupProtocol,
+        warmupSeconds: 0,
+        steps: [{ rate: 400, seconds: 0.5 }],
+      },
+      'test',
+    )
+    const { bootstrap } = broker
+    const result = await runWorkload({ bootstrap, label: 'it', workload, workers: 2, usage })
+    const { checks, errors, rebalances, phases } = result
+    assert.deepEqual([checks, errors, rebalances], [NO_FAULTS, [], []], groupProtocol)
+    assert.equal(phases[0]?.endToEnd?.count, 400, groupProtocol)
+  }
+  try {
+    await Promise.all((['classic', 'consumer', 'none'] as const).map(runOf))
+  } finally {
+    await broker.stop()
+  }
+})
+
+test('a consumer that leaves its group and comes back is a rebalance, and nothing is lost', async () => {
+  const broker = await startBroker({ config: PROMPT })
+  try {
+    const workload = workloadOf(
+      {
+        groups: 2,
+        restarts: [{ atSeconds: 0.2, seconds: 0.2 }],
+        warmupSeconds: 0,
+        steps: [{ rate: 400, seconds: 1 }],
+      },
+      'test',
+    )
+    const { bootstrap } = broker
+    const result = await runWorkload({ bootstrap, label: 'it', workload, workers: 1, usage })
+    assert.deepEqual(result.checks, NO_FAULTS)
+    const groups = result.rebalances.map(({ group }) => group)
+    assert.deepEqual(groups.toSorted(), [0, 1])
+  } finally {
+    await broker.stop()
+  }
+})
+
 async function withFault(fault: Fault) {
   const proxy = await TamperingProxy.start(fault)
-  const config = { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy.port}` }
+  const config = { ...PROMPT, 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy.port}` }
   const broker = await startBroker({ config })
   proxy.targetPort = broker.port
   try {
@@ -74,22 +131,20 @@ async function withFault(fault: Fault) {
   }
 }
 
-const none = { lost: 0, duplicated: 0, reordered: 0, corrupt: 0 }
-
 test('one record that a proxy drops, doubles, reorders or damages is counted', async () => {
   const faults = ['drop', 'double', 'reorder', 'damage'] as const
   const counts = await Promise.all(faults.map(withFault))
   assert.deepEqual(Object.fromEntries(faults.map((fault, i) => [fault, counts[i]])), {
-    drop: { ...none, lost: 1 },
-    double: { ...none, duplicated: 1 },
-    reorder: { ...none, reordered: 1 },
+    drop: { ...NO_FAULTS, lost: 1 },
+    double: { ...NO_FAULTS, duplicated: 1 },
+    reorder: { ...NO_FAULTS, reordered: 1 },
     // What cannot be read is not known to have come.
-    damage: { ...none, lost: 1, corrupt: 1 },
+    damage: { ...NO_FAULTS, lost: 1, corrupt: 1 },
   })
 })
 
 test('what is interrupted is a partial result of what was sent until then', async () => {
-  const broker = await startBroker()
+  const broker = await startBroker({ config: PROMPT })
   try {
     const workload = workloadOf({ warmupSeconds: 0, steps: [{ rate: 200, seconds: 600 }] }, 'test')
     const controller = new AbortController()
@@ -103,7 +158,7 @@ test('what is interrupted is a partial result of what was sent until then', asyn
       live: () => controller.abort(),
     })
     assert.equal(result.isPartial, true)
-    assert.deepEqual(result.checks, none)
+    assert.deepEqual(result.checks, NO_FAULTS)
     const [{ sent, produce, seconds } = assert.fail()] = result.phases
     assert(sent > 0 && seconds < 600)
     assert.equal(produce?.count, sent)

@@ -1,6 +1,7 @@
 /** When a result says that the client, or the machine, was what was measured. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { NO_FAULTS } from '../../bench/checks.ts'
 import type { Interval } from '../../bench/messages.ts'
 import { saturationOf } from '../../bench/saturation.ts'
 import { phasesOf } from '../../bench/schedule.ts'
@@ -33,6 +34,7 @@ function collected(cpu: number, waited: number) {
     producerIntervals: [intervals],
     consumerIntervals: [],
     usage: [],
+    checks: NO_FAULTS,
     groups: 1,
     endUs: 5e6,
   }
