@@ -11,19 +11,26 @@ import type { Attempt, Cluster } from './cluster.ts'
 import { AnswerError, isRetriable, VersionError } from './errors.ts'
 import type { AssignedPartition } from './fetcher.ts'
 import { attemptNow, backoffMs } from './leader-search.ts'
-import { listOffsets } from './list-offsets.ts'
-import type { TopicPartition } from './topic-partition.ts'
+import { listOffsets, type OffsetAnswer, type OffsetQuery } from './list-offsets.ts'
 
 /** An offset, an end of the log, or the first record from a time on. */
 export type Place = number | 'earliest' | 'latest' | { readonly timestampMs: number }
 
 const CONSUMER = -1
 
+interface Lookup<K, V> {
+  readonly partition: AssignedPartition<K, V>
+  /** The place that it was at; if it has been sought elsewhere since, the answer counts for nothing. */
+  readonly round: number
+  readonly at: OffsetQuery['at']
+}
+
 export class Places<K, V> {
   private readonly io: Io
   private readonly cluster: Cluster
   private readonly reset: 'earliest' | 'latest' | 'none'
   private readonly changed: () => void
+  private readonly lookups: Lookup<K, V>[] = []
   private readonly wanted = new WeakMap<AssignedPartition<K, V>, Place>()
 
   /** `changed`: a partition has a place, or an error. */
@@ -53,24 +60,62 @@ export class Places<K, V> {
   }
 
   /** Finds out where to read this partition, and goes there. */
-  async locate(partition: AssignedPartition<K, V>, isOutOfRange: boolean): Promise<void> {
+  locate(partition: AssignedPartition<K, V>, isOutOfRange: boolean): void {
     if (partition.isLocating) return
     partition.isLocating = true
     const { round, topic, partition: index } = partition
     const place = isOutOfRange ? undefined : this.wanted.get(partition)
-    try {
-      if (place === undefined && this.reset === 'none') {
-        const from = { api: 'Fetch', topic, partition: index }
-        throw new AnswerError(errorCode('OFFSET_OUT_OF_RANGE'), from, noPlace(partition.position))
-      }
-      const wanted = place ?? this.reset
-      const at = typeof wanted === 'object' ? wanted.timestampMs : wanted
-      let found = await this.offsetAt(partition, at as 'earliest' | 'latest' | number)
+    if (place === undefined && this.reset === 'none') {
+      const from = { api: 'Fetch', topic, partition: index }
+      const detail = noPlace(partition.position)
+      this.located(
+        { partition, round },
+        new AnswerError(errorCode('OFFSET_OUT_OF_RANGE'), from, detail),
+      )
+      return
+    }
+    const wanted = place ?? this.reset
+    const at = typeof wanted === 'object' ? wanted.timestampMs : wanted
+    this.lookUp({ partition, round, at: at as OffsetQuery['at'] })
+  }
+
+  /** What is asked for in one turn is asked for together: a reader may have thousands of partitions. */
+  private lookUp(lookup: Lookup<K, V>): void {
+    this.lookups.push(lookup)
+    if (this.lookups.length > 1) return
+    this.io.turn.write(() => {
+      void this.askAll(this.lookups.splice(0))
+    })
+  }
+
+  private async askAll(lookups: readonly Lookup<K, V>[]): Promise<void> {
+    const open = new Set(lookups)
+    const settle = (lookup: Lookup<K, V>, answer: OffsetAnswer) => {
+      if (!open.delete(lookup)) return
       // Nothing is that young: what comes next will be.
-      if (found.offset < 0) found = await this.offsetAt(partition, 'latest')
-      if (partition.round === round) partition.seek(found.offset, found.leaderEpoch)
+      if (answer.error === null && answer.offset < 0) this.lookUp({ ...lookup, at: 'latest' })
+      else this.located(lookup, answer.error ?? answer)
+    }
+    const queries = lookups.map(({ partition: { topic, partition }, at }) => {
+      return { topic, partition, at }
+    })
+    try {
+      const answers = await listOffsets(this.cluster, queries, {}, (index, answer) =>
+        settle(lookups[index]!, answer),
+      )
+      for (const [index, answer] of answers.entries()) settle(lookups[index]!, answer)
     } catch (error) {
-      if (partition.round === round) partition.error = error as Error
+      for (const lookup of open) this.located(lookup, error as Error)
+    }
+  }
+
+  private located(
+    { partition, round }: Pick<Lookup<K, V>, 'partition' | 'round'>,
+    found: Error | OffsetAnswer,
+  ): void {
+    if (partition.round === round) {
+      if (found instanceof Error) partition.error = found
+      else partition.seek(found.offset, found.leaderEpoch)
     }
     if (partition.round <= round + 1) partition.isLocating = false
     this.changed()
@@ -153,15 +198,6 @@ export class Places<K, V> {
       partition.error = new AnswerError(errorCode('OFFSET_OUT_OF_RANGE'), from, detail)
     } else if (end >= 0) partition.seek(end)
     else this.ask(partition, this.reset)
-  }
-
-  private async offsetAt(
-    { topic, partition }: TopicPartition,
-    at: 'earliest' | 'latest' | number,
-  ): Promise<{ offset: number; leaderEpoch: number }> {
-    const [answer] = await listOffsets(this.cluster, [{ topic, partition, at }], {})
-    if (answer!.error !== null) throw answer!.error
-    return answer!
   }
 }
 

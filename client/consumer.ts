@@ -99,7 +99,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     this.raws = retry === null ? null : new WeakMap()
     this.fetcher = new Fetcher(io, fetches, this.config, {
       arrived: () => this.wake(),
-      mislaid: (partition, isOutOfRange) => void this.places.locate(partition, isOutOfRange),
+      mislaid: (partition, isOutOfRange) => this.places.locate(partition, isOutOfRange),
       unverified: partition => void this.places.verify(partition),
       reading: (topic, partition) => readingOf(this.config, this.raws, topic, partition),
     })

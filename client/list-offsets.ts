@@ -35,11 +35,15 @@ interface Query extends OffsetQuery {
 const TIMESTAMPS = { earliest: -2, latest: -1 } as const
 const NO_REPLICA = -1
 
-/** The answers, in the order of the queries. Throws only what no retry and no other broker can help. */
+/**
+ * The answers, in the order of the queries; `settled` hears of each that will not change any more, while others are still asked
+ * for. Throws only what no retry and no other broker can help.
+ */
 export async function listOffsets(
   cluster: Cluster,
   queries: readonly OffsetQuery[],
   options: CallOptions,
+  settled: (index: number, answer: OffsetAnswer) => void = () => {},
 ): Promise<OffsetAnswer[]> {
   const answers = queries.map(query => unknown(query, null))
   const pending = new Map(queries.map((query, index) => [index, { ...query, index }]))
@@ -48,7 +52,10 @@ export async function listOffsets(
     answers[query.index] = answer
     const { error } = answer
     const isSettled = error === null || !isRetriable(error) || isUnknownTopic(error)
-    if (isSettled) pending.delete(query.index)
+    if (isSettled) {
+      pending.delete(query.index)
+      settled(query.index, answer)
+    }
     return isSettled ? null : error
   }
   const attempt = async (attempt: Attempt): Promise<void> => {
