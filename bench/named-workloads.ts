@@ -60,11 +60,18 @@ const NAMED: Readonly<Record<string, Partial<Workload>>> = {
     pauses: [{ atSeconds: 10, seconds: 20 }],
   },
   'many-topics': {
-    description: '100 topics with 5 partitions each',
-    topics: 100,
+    description: '1,000 topics with 5 partitions each',
+    topics: 1_000,
     partitions: 5,
     lingerMs: 5,
     steps: [{ rate: 10_000, seconds: 30 }],
+  },
+  rebalance: {
+    description: 'three consumers share twelve partitions; one of them leaves for ten seconds',
+    partitions: 12,
+    consumersPerGroup: 3,
+    steps: [{ rate: 10_000, seconds: 40 }],
+    restarts: [{ atSeconds: 10, seconds: 10 }],
   },
   'fan-out': {
     description: 'five groups read everything',

@@ -1,5 +1,6 @@
-/** What a run waits for of its readers: before it that every group has shared out its partitions, after it that all has been read. */
+/** What a run waits for of its readers: before it that every partition answers and every group has shared them out, after it that all has been read. */
 import type { Admin } from '../client/admin.ts'
+import type { TopicPartition } from '../client/topic-partition.ts'
 import { type CheckCounts, checksOf, type PartitionSeen } from './checks.ts'
 import type { Stream } from './messages.ts'
 
@@ -19,6 +20,27 @@ export interface Written {
   readonly topics: readonly string[]
   readonly partitions: number
   readonly groups: number
+}
+
+/** Until every partition answers: a cluster may say that a topic is there while its logs are still being made. */
+export async function topicsReady(
+  admin: Admin,
+  topics: readonly string[],
+  partitions: number,
+): Promise<void> {
+  let left = partitionsOf(topics, partitions)
+  while (left.length > 0) {
+    const queries = left.map(one => ({ ...one, at: 'latest' as const }))
+    const answers = await admin.listOffsets(queries)
+    left = left.filter((_, i) => answers[i]!.error !== null)
+    if (left.length > 0) await pause(LOOK_EVERY_MS)
+  }
+}
+
+function partitionsOf(topics: readonly string[], partitions: number): TopicPartition[] {
+  return topics.flatMap(topic =>
+    Array.from({ length: partitions }, (_, partition) => ({ topic, partition })),
+  )
 }
 
 /** Until each group has so many members which together have all partitions. */
@@ -78,9 +100,7 @@ async function isAtEnd(
   { topics, partitions, groups }: Written,
   seen: readonly PartitionSeen[],
 ): Promise<boolean> {
-  const all = topics.flatMap(topic =>
-    Array.from({ length: partitions }, (_, partition) => ({ topic, partition })),
-  )
+  const all = partitionsOf(topics, partitions)
   const queries = all.map(one => ({ ...one, at: 'latest' as const }))
   const ends = await admin.listOffsets(queries).catch(() => [])
   const reached = new Map<string, number>()

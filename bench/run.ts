@@ -12,7 +12,7 @@ import { addEncoded, newLatency, percentilesOf } from './latency.ts'
 import { machineFacts, type UsageProbe } from './machine.ts'
 import type { Done, Job } from './messages.ts'
 import { monotonicUs } from './monotonic.ts'
-import { drained, groupsComplete } from './readers.ts'
+import { drained, groupsComplete, topicsReady } from './readers.ts'
 import { assemble, type BenchResult, METHOD, type Sample, type SecondResult } from './result.ts'
 import { type Phase, phasesOf } from './schedule.ts'
 import { startWorkers, type Worker } from './worker-process.ts'
@@ -39,7 +39,7 @@ export interface LiveProgress extends Omit<SecondResult, `${string}Cpu` | 'broke
 
 /** From the answer of the last process until the first record. */
 const BEGIN_AFTER_US = 300_000
-const READY_WITHIN_MS = 60_000
+const READY_WITHIN_MS = 120_000
 const SAMPLE_EVERY_MS = 500
 /** What is left behind when this is over stays. */
 const CLEANING = { timeoutMs: 10_000 }
@@ -60,7 +60,7 @@ export async function runWorkload(options: RunOptions): Promise<BenchResult> {
     const cluster = await describeCluster(admin)
     const phases = phasesOf(workload.warmupSeconds, workload.steps)
     workers = startWorkers(options, phases, { topics, groups, runId })
-    await ready(options, workers, admin, topics.length, groups)
+    await ready(options, workers, admin, topics, groups)
     const run = await drive(options, phases, workers, admin, topics)
     return {
       version: SOFTWARE_VERSION,
@@ -109,13 +109,14 @@ async function ready(
   { workload, interrupted }: RunOptions,
   workers: readonly Worker[],
   admin: Admin,
-  topicCount: number,
+  topics: readonly string[],
   groups: readonly string[],
 ): Promise<void> {
   const { partitions, consumersPerGroup, groupProtocol } = workload
   const all = Promise.all(workers.map(worker => worker.ready)).then(async () => {
+    await topicsReady(admin, topics, partitions)
     if (groupProtocol === 'none') return
-    await groupsComplete(admin, groups, consumersPerGroup, topicCount * partitions)
+    await groupsComplete(admin, groups, consumersPerGroup, topics.length * partitions)
   })
   await within(READY_WITHIN_MS, all, interrupted)
 }

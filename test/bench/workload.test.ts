@@ -33,6 +33,8 @@ test('everything that is wrong is told at once', () => {
     compressibility: 1.5,
     steps: [{ rate: -1, seconds: 1 }],
     pauses: [{ atSeconds: 1 }],
+    groupProtocol: 'none',
+    restarts: [{ atSeconds: 1, seconds: 1 }],
     topicConfigs: { 'retention.ms': {} },
   }
   assert.throws(
@@ -48,6 +50,7 @@ test('everything that is wrong is told at once', () => {
         /compressibility is no number from 0 to 1/,
         /steps is no list of/,
         /pauses is no list of/,
+        /restarts need groups/,
         /topicConfigs is no list of settings/,
       ]) {
         assert.match(error.message, part)
