@@ -34,7 +34,6 @@ const NAMED: Readonly<Record<string, Partial<Workload>>> = {
   small: {
     description: 'one record a batch: the cost of a request',
     partitions: 100,
-    acks: 1,
     lingerMs: 0,
     batchBytes: 128,
     steps: [{ rate: 5_000, seconds: 30 }],

@@ -88,7 +88,7 @@ export interface Collected {
   readonly consumerIntervals: readonly (readonly Interval[])[]
   readonly usage: readonly Sample[]
   readonly checks: CheckCounts
-  readonly groups: number
+  readonly workload: Workload
   /** How long it ran, if less than planned. */
   readonly endUs: number
 }
@@ -129,7 +129,7 @@ export function assemble(
     checks: rebalances.length > 0 ? collected.checks : withoutExcuse(collected.checks),
     rebalances,
     errors: errorsOf([...producers, ...consumers]),
-    saturation: saturationOf(collected, phases),
+    saturation: saturationOf(collected, phases, collected.workload),
   }
 }
 
@@ -207,7 +207,8 @@ export function usedBetween(usage: readonly Sample[], fromUs: number, toUs: numb
 }
 
 function secondResults(collected: Collected): SecondResult[] {
-  const { phases, usage, groups, endUs } = collected
+  const { phases, usage, workload, endUs } = collected
+  const { groups } = workload
   const count = Math.ceil(Math.min(endUs, phases.at(-1)!.toUs) / 1e6)
   const produce = latenciesBySecond(collected.producers)
   const endToEnd = latenciesBySecond(collected.consumers)

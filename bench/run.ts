@@ -72,7 +72,7 @@ export async function runWorkload(options: RunOptions): Promise<BenchResult> {
       processes: workers.length,
       isPartial: options.interrupted?.aborted === true,
       method: METHOD,
-      ...assemble({ phases, groups: workload.groups, ...run }),
+      ...assemble({ phases, workload, ...run }),
     }
   } finally {
     for (const { child } of workers) child.kill('SIGKILL')

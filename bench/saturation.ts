@@ -1,5 +1,7 @@
-/** Whether the client was at its own limit: then the figures are the client's, and the report says so. */
+/** Whether the client was at its own limit: then the figures are the client's, and the report says so; and why a rate was not kept. */
+import type { Interval } from './messages.ts'
 import type { Collected, PhaseResult } from './result.ts'
+import { meanBytes, type Workload } from './workload.ts'
 
 /** Of one core. Above it a process of Node cannot keep up. */
 const BUSY = 0.9
@@ -8,38 +10,27 @@ const KEPT = 0.98
 const LATE_MS = 50
 /** Of the time. Above it other work on the machine takes part in every figure. */
 const WAITED = 0.1
+/** Requests of an idempotent producer on their way to a broker; without that, a partition has one batch on its way. */
+const IN_FLIGHT = 5
 
-export function saturationOf(collected: Collected, phases: readonly PhaseResult[]): string[] {
-  const found: string[] = []
-  for (const [role, processes] of [
-    ['producer', collected.producerIntervals],
-    ['consumer', collected.consumerIntervals],
-  ] as const) {
-    const warmupSeconds = (collected.phases.find(p => p.isMeasured)?.fromUs ?? 0) / 1e6
-    for (const intervals of processes) {
-      const measured = intervals.filter(({ second }) => second >= warmupSeconds)
-      const waited = measured.map(({ waitedUs, tookUs }) => waitedUs / tookUs)
-      const mean = waited.reduce((sum, part) => sum + part, 0) / (waited.length || 1)
-      if (mean > WAITED) {
-        const percent = (mean * 100).toFixed(0)
-        found.push(
-          `A ${role} process waited ${percent} % of the time for a processor: the machine had other things to do, and every figure shows it.`,
-        )
-      }
-      const busy = measured.filter(({ cpuUs, tookUs }) => cpuUs / tookUs > BUSY).length
-      if (busy === 0 || busy < measured.length / 4) continue
-      const advice = `the client was the limit, not the cluster: --workers gives it more processes`
-      found.push(
-        `A ${role} process was busy (over ${BUSY * 100} % of a core) in ${busy} of ${measured.length} seconds: ${advice}.`,
-      )
-    }
-  }
-  for (const { name, targetRate, ackedPerSecond, late } of phases) {
+export function saturationOf(
+  collected: Collected,
+  phases: readonly PhaseResult[],
+  workload: Workload,
+): string[] {
+  const processes = [
+    ...processesOf(collected, 'producer', collected.producerIntervals),
+    ...processesOf(collected, 'consumer', collected.consumerIntervals),
+  ]
+  const found = processes.flatMap(({ sentences }) => sentences)
+  for (const phase of phases) {
+    const { name, targetRate, ackedPerSecond, late } = phase
     if (targetRate === 'max') continue
     const part = ackedPerSecond / targetRate
     if (part < KEPT) {
       const percent = (part * 100).toFixed(1)
-      found.push(`${name}: ${percent} % of the rate was acknowledged within it.`)
+      const reason = reasonFor(phase, processes, workload)
+      found.push(`${name}: ${percent} % of the rate was acknowledged within it: ${reason}.`)
     }
     if (late !== null && late.p99Ms > LATE_MS) {
       const lateMs = late.p99Ms.toFixed(0)
@@ -47,4 +38,69 @@ export function saturationOf(collected: Collected, phases: readonly PhaseResult[
     }
   }
   return found
+}
+
+interface ProcessState {
+  readonly isProducer: boolean
+  readonly isBusy: boolean
+  readonly isWaiting: boolean
+  readonly sentences: readonly string[]
+}
+
+function processesOf(
+  { phases }: Collected,
+  role: 'producer' | 'consumer',
+  processes: readonly (readonly Interval[])[],
+): ProcessState[] {
+  const warmupSeconds = (phases.find(p => p.isMeasured)?.fromUs ?? 0) / 1e6
+  return processes.map(intervals => {
+    const measured = intervals.filter(({ second }) => second >= warmupSeconds)
+    const sentences: string[] = []
+    const waited = measured.map(({ waitedUs, tookUs }) => waitedUs / tookUs)
+    const mean = waited.reduce((sum, part) => sum + part, 0) / (waited.length || 1)
+    const isWaiting = mean > WAITED
+    if (isWaiting) {
+      const percent = (mean * 100).toFixed(0)
+      sentences.push(
+        `A ${role} process waited ${percent} % of the time for a processor: the machine had other things to do, and every figure shows it.`,
+      )
+    }
+    const busy = measured.filter(({ cpuUs, tookUs }) => cpuUs / tookUs > BUSY).length
+    const isBusy = busy > 0 && busy >= measured.length / 4
+    if (isBusy) {
+      sentences.push(
+        `A ${role} process was busy (over ${BUSY * 100} % of a core) in ${busy} of ${measured.length} seconds: the client was the limit, not the cluster: --workers gives it more processes.`,
+      )
+    }
+    return { isProducer: role === 'producer', isBusy, isWaiting, sentences }
+  })
+}
+
+function reasonFor(
+  { brokerCpuPerMillion, ackedPerSecond }: PhaseResult,
+  processes: readonly ProcessState[],
+  workload: Workload,
+): string {
+  const producers = processes.filter(({ isProducer }) => isProducer)
+  if (producers.some(({ isBusy }) => isBusy)) return 'the client was at its limit'
+  const cores = ((brokerCpuPerMillion ?? 0) * ackedPerSecond) / 1e6
+  const reasons: string[] = []
+  if (cores > BUSY) reasons.push(`the brokers used ${cores.toFixed(1)} cores`)
+  if (producers.some(({ isWaiting }) => isWaiting)) reasons.push('the machine was full')
+  if (reasons.length === 0) reasons.push('nobody was busy')
+  const most = mostAtOnce(workload)
+  if (ackedPerSecond > 0 && most < workload.maxOutstanding) {
+    const tripMs = (most / ackedPerSecond) * 1000
+    reasons.push(
+      `this workload has at most ${most} records on their way at once, so a round trip took ${tripMs.toFixed(0)} ms`,
+    )
+  }
+  return reasons.join('; ')
+}
+
+/** Records of all producers that can be on their way: so many batches of each partition. */
+function mostAtOnce(workload: Workload): number {
+  const { topics, partitions, producers, batchBytes, idempotent } = workload
+  const records = Math.max(1, Math.floor(batchBytes / (meanBytes(workload) + 10)))
+  return topics * partitions * producers * records * (idempotent ? IN_FLIGHT : 1)
 }

@@ -40,6 +40,7 @@ export interface Workload {
   readonly keyDistribution: 'uniform' | 'zipf'
   readonly compression: CodecName
   readonly acks: 'all' | 1 | 0
+  /** Default: yes with acks=all, as in Kafka's clients. */
   readonly idempotent: boolean
   readonly lingerMs: number
   readonly batchBytes: number
@@ -72,7 +73,7 @@ export const DEFAULTS: Workload = {
   keyDistribution: 'uniform',
   compression: 'none',
   acks: 'all',
-  idempotent: false,
+  idempotent: true,
   lingerMs: 1,
   batchBytes: 16_384,
   producers: 1,
@@ -135,7 +136,8 @@ export function workloadOf(given: unknown, where: string): Workload {
     const known = Object.keys(DEFAULTS).join(', ')
     wrong.push(`it has no ${unknown.join(', ')}; there are ${known}`)
   }
-  const workload: Workload = { ...DEFAULTS, ...given }
+  const idempotent = (given['acks'] ?? DEFAULTS.acks) === 'all'
+  const workload: Workload = { ...DEFAULTS, idempotent, ...given }
   for (const [name, [low, high]] of Object.entries(NUMBERS)) {
     const value = (workload as unknown as Fields)[name]
     if (!isWhole(value, low, high)) wrong.push(`${name} is no whole number from ${low} to ${high}`)
@@ -170,6 +172,8 @@ function checkShapes(workload: Workload, wrong: string[]): void {
     const list = workload[name]
     if (!Array.isArray(list) || !list.every(isPause)) {
       wrong.push(`${name} is no list of { atSeconds, seconds }`)
+    } else if (list.some(one => one.atSeconds + one.seconds > secondsOf(steps))) {
+      wrong.push(`${name} go on when the steps are over`)
     }
   }
   const isText = isFields(topicConfigs) && Object.values(topicConfigs).every(isScalar)
@@ -203,6 +207,12 @@ function isStep(step: unknown): boolean {
 
 function isPause(pause: unknown): boolean {
   return isFields(pause) && isPositive(pause['atSeconds']) && isPositive(pause['seconds'])
+}
+
+/** How long all steps take together; 0 where they are none. */
+export function secondsOf(steps: unknown): number {
+  const list = Array.isArray(steps) ? (steps as Step[]) : []
+  return list.reduce((sum, step) => sum + (step?.seconds ?? 0), 0)
 }
 
 /** The mean size of a value, in bytes. */

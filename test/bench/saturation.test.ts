@@ -3,15 +3,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NO_FAULTS } from '../../bench/checks.ts'
 import type { Interval } from '../../bench/messages.ts'
+import type { Collected, PhaseResult } from '../../bench/result.ts'
 import { saturationOf } from '../../bench/saturation.ts'
 import { phasesOf } from '../../bench/schedule.ts'
+import { DEFAULTS, workloadOf } from '../../bench/workload.ts'
 import { madeResult } from './made-result.ts'
 
 const STEPS = [{ rate: 10_000, seconds: 4 }]
 const [made] = madeResult({ phase: { late: null } }).phases
 
 /** A second of warm-up, then four of a process that used and missed so much of a core. */
-function collected(cpu: number, waited: number) {
+function collected(cpu: number, waited: number): Collected {
   const intervals = Array.from(
     { length: 5 },
     (_, second): Interval => ({
@@ -35,33 +37,50 @@ function collected(cpu: number, waited: number) {
     consumerIntervals: [],
     usage: [],
     checks: NO_FAULTS,
-    groups: 1,
+    workload: DEFAULTS,
     endUs: 5e6,
   }
 }
 
+const said = (all: Collected, phase: PhaseResult, workload = DEFAULTS) =>
+  saturationOf(all, [phase], workload)
+
 test('a client with time to spare is not named, whatever its warm-up took', () => {
-  assert.deepEqual(saturationOf(collected(0.9, 0.1), [made!]), [])
+  assert.deepEqual(said(collected(0.9, 0.1), made!), [])
 })
 
 test('a process at its core, and one that waits for it', () => {
-  const [busy] = saturationOf(collected(0.91, 0), [made!])
+  const [busy] = said(collected(0.91, 0), made!)
   assert.match(
     busy ?? '',
     /^A producer process was busy .* in 4 of 4 seconds: the client was the limit/,
   )
-  const [waiting] = saturationOf(collected(0.5, 0.11), [made!])
+  const [waiting] = said(collected(0.5, 0.11), made!)
   assert.match(waiting ?? '', /^A producer process waited 11 % of the time for a processor/)
 })
 
 test('a rate that was not kept, and records that left late', () => {
   const slow = { ...made!, ackedPerSecond: 9_799 }
-  assert.deepEqual(saturationOf(collected(0, 0), [slow]), [
-    'step 1: 98.0 % of the rate was acknowledged within it.',
+  assert.deepEqual(said(collected(0, 0), slow), [
+    'step 1: 98.0 % of the rate was acknowledged within it: nobody was busy; this workload has at most 4440 records on their way at once, so a round trip took 453 ms.',
   ])
-  assert.deepEqual(saturationOf(collected(0, 0), [{ ...slow, targetRate: 'max' }]), [])
+  assert.deepEqual(said(collected(0, 0), { ...slow, targetRate: 'max' }), [])
   const late = { ...made!, late: { ...made!.produce!, p99Ms: 51 } }
-  assert.deepEqual(saturationOf(collected(0, 0), [late]), [
+  assert.deepEqual(said(collected(0, 0), late), [
     'step 1: one record in a hundred left 51 ms late or more.',
   ])
+})
+
+test('why a rate was not kept: the client, the brokers, the machine, or the time of an answer', () => {
+  const slow = { ...made!, ackedPerSecond: 780, targetRate: 5_000, brokerCpuPerMillion: 35 }
+  const small = workloadOf({ partitions: 100, batchBytes: 128, idempotent: false }, 'small')
+  const reason = (all: Collected, phase: PhaseResult) =>
+    / acknowledged within it: (.*)\.$/.exec(said(all, phase, small).at(-1) ?? '')?.[1]
+  assert.equal(reason(collected(0.95, 0), slow), 'the client was at its limit')
+  const trip =
+    'this workload has at most 100 records on their way at once, so a round trip took 128 ms'
+  assert.equal(reason(collected(0.1, 0.5), slow), `the machine was full; ${trip}`)
+  assert.equal(reason(collected(0.1, 0), slow), `nobody was busy; ${trip}`)
+  const busy = { ...slow, brokerCpuPerMillion: 1_230 }
+  assert.equal(reason(collected(0.1, 0), busy), `the brokers used 1.0 cores; ${trip}`)
 })
