@@ -1,11 +1,13 @@
 /** What `ottla bench run` and `ottla bench compare` share: options, the workload that they name, the line of progress. */
 import type { Command } from 'commander'
+import type { Terminal } from '../cli/context.ts'
 import { UsageError } from '../cli/failure.ts'
-import { collect, positiveInteger } from '../cli/options.ts'
+import { positiveInteger } from '../cli/options.ts'
 import { resolveClientConfig } from '../client/config.ts'
-import { machineProbe } from './machine.ts'
+import { brokerPids, machineProbe } from './machine.ts'
 import type { LiveProgress, RunOptions } from './run.ts'
-import type { Workload } from './workload.ts'
+import { softwareOf } from './software.ts'
+import { type Pause, secondsOf, type Workload } from './workload.ts'
 
 export interface BenchOptions {
   readonly bootstrap: string
@@ -16,12 +18,13 @@ export interface BenchOptions {
   readonly rate?: number
   readonly seconds?: number
   readonly warmup?: number
+  readonly shorten?: number
   readonly pid?: readonly number[]
   readonly metrics?: readonly string[]
   readonly keepTopics?: boolean
 }
 
-function pids(value: string, before: readonly number[] = []): number[] {
+export function pids(value: string, before: readonly number[] = []): number[] {
   return [...before, positiveInteger(value)]
 }
 
@@ -31,9 +34,8 @@ export function loadOptions(command: Command): Command {
     .option('--rate <records/s>', 'in place of the rates of all steps', positiveInteger)
     .option('--seconds <number>', 'in place of the length of all steps', positiveInteger)
     .option('--warmup <seconds>', 'in place of the length of the warm-up', positiveInteger)
+    .option('--shorten <factor>', 'divide all times of the workload by this', positiveInteger)
     .option('--workers <number>', 'processes of producers, and of consumers', positiveInteger, 1)
-    .option('--pid <number>', 'a broker of this machine; default: who listens there', pids)
-    .option('--metrics <url>', "a broker's metrics, for CPU and memory elsewhere", collect)
     .option('--report <file.html>', 'write a report with plots')
     .option('--keep-topics', 'do not delete the topics at the end')
     .option('--json', 'print JSON')
@@ -46,12 +48,14 @@ export function runOptions(
   options: BenchOptions,
 ): RunOptions {
   const { bootstrap: addresses } = resolveClientConfig({ bootstrap })
+  const pids = brokerPids(addresses, options.pid ?? [])
   return {
     bootstrap,
     label: bootstrap,
+    software: softwareOf(pids),
     workload,
     workers: options.workers,
-    usage: machineProbe(addresses, options.pid ?? [], options.metrics ?? []),
+    usage: machineProbe(pids, options.metrics ?? []),
     ...(options.keepTopics === true ? { keepTopics: true } : {}),
   }
 }
@@ -72,14 +76,50 @@ export async function loadWorkload(name: string): Promise<Workload> {
   return parseWorkload((await fileBytes(name)).toString('utf8'), name)
 }
 
-/** With the rate, length and warm-up of the command line. */
+/** All named ones, if one of the names is `all`. @throws WorkloadError or UsageError, before anything is run */
+export async function loadWorkloads(
+  names: readonly string[],
+  options: BenchOptions,
+): Promise<Workload[]> {
+  const { workloadNames } = await import('./named-workloads.ts')
+  if (names.length === 0) {
+    const known = workloadNames.join(', ')
+    throw new UsageError(`name a workload: ${known}, all of them by 'all', or a file.`)
+  }
+  if (options.report !== undefined) {
+    const { checkWritable } = await import('../cli/files.ts')
+    await checkWritable(options.report)
+  }
+  const all = names.flatMap(name => (name === 'all' ? workloadNames : [name]))
+  return Promise.all(all.map(async name => adjusted(await loadWorkload(name), options)))
+}
+
+/** With the rate, length and warm-up of the command line. What happens meanwhile keeps its place in the run. */
 export function adjusted(workload: Workload, options: BenchOptions): Workload {
-  const { rate, seconds, warmup } = options
+  const { rate, seconds, warmup, shorten = 1 } = options
   const steps = workload.steps.map(step => ({
     rate: rate ?? step.rate,
-    seconds: seconds ?? step.seconds,
+    seconds: seconds ?? step.seconds / shorten,
   }))
-  return { ...workload, steps, warmupSeconds: warmup ?? workload.warmupSeconds }
+  const scale = secondsOf(steps) / secondsOf(workload.steps)
+  const scaled = (list: readonly Pause[]) =>
+    list.map(one => ({ atSeconds: one.atSeconds * scale, seconds: one.seconds * scale }))
+  return {
+    ...workload,
+    steps,
+    warmupSeconds: warmup ?? workload.warmupSeconds / shorten,
+    pauses: scaled(workload.pauses),
+    restarts: scaled(workload.restarts),
+  }
+}
+
+/** Text that goes with the first Ctrl-C, which ends what is sent. */
+export function sayInterrupted(terminal: Terminal): AbortSignal | undefined {
+  const signal = terminal.interrupted?.()
+  const text =
+    'No more is sent; what was sent is waited for and checked. Ctrl-C again ends at once, and leaves the topics behind.\n'
+  signal?.addEventListener('abort', () => terminal.err(text), { once: true })
+  return signal
 }
 
 export function liveText(progress: LiveProgress): string {

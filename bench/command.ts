@@ -2,14 +2,16 @@
 import type { Command } from 'commander'
 import type { CliContext, Terminal } from '../cli/context.ts'
 import { ProblemsFoundError } from '../cli/failure.ts'
-import { positiveInteger } from '../cli/options.ts'
+import { collect, positiveInteger } from '../cli/options.ts'
 import {
-  adjusted,
   type BenchOptions,
   liveText,
   loadOptions,
   loadWorkload,
+  loadWorkloads,
+  pids,
   runOptions,
+  sayInterrupted,
 } from './bench-options.ts'
 import { faultsOf } from './checks.ts'
 import type { CompareOptions } from './compare.ts'
@@ -30,18 +32,22 @@ export function registerBench(program: Command, context: CliContext): void {
   const bench = program.command('bench').description('measure a cluster under load')
   loadOptions(
     bench
-      .command('run <workload>', { isDefault: true })
-      .description('run a workload: table, JSON, or a report in HTML')
+      .command('run [workload...]', { isDefault: true })
+      .description(
+        "run a workload, several, or 'all' that come along: table, JSON, or a report in HTML",
+      )
       .option('--bootstrap <host:port,…>', 'brokers to ask first', 'localhost:9092')
-      .option('--label <text>', 'how the report names the cluster; default: its address'),
+      .option('--label <text>', 'how the report names the cluster; default: its address')
+      .option('--pid <number>', 'a broker of this machine; default: who listens there', pids)
+      .option('--metrics <url>', "a broker's metrics, for CPU and memory elsewhere", collect),
   )
     .addHelpText('after', HELP)
-    .action((workload: string, options: BenchOptions) => run(workload, options, context))
+    .action((names: string[], options: BenchOptions) => run(names, options, context))
   loadOptions(
     bench
       .command('compare <a> <b>')
       .description('the same workload on two clusters, alternately: host:port, or name=host:port')
-      .option('--workload <name>', 'a named one, or a file', 'steady')
+      .option('--workload <name,…>', "named ones, or files; 'all' that come along", 'steady')
       .option(
         '--rounds <number>',
         'how often each; with fewer than 3 nothing can be told',
@@ -80,38 +86,72 @@ export function registerBench(program: Command, context: CliContext): void {
     })
 }
 
-async function run(name: string, options: BenchOptions, context: CliContext): Promise<void> {
+async function run(
+  names: readonly string[],
+  options: BenchOptions,
+  context: CliContext,
+): Promise<void> {
   const { terminal } = context
-  const workload = adjusted(await loadWorkload(name), options)
+  const workloads = await loadWorkloads(names, options)
+  const interrupted = sayInterrupted(terminal)
   const { runWorkload } = await import('./run.ts')
-  const result = await runWorkload({
-    ...runOptions(options.bootstrap, workload, options),
-    label: options.label ?? options.bootstrap,
-    interrupted: terminal.interrupted?.(),
-    live: progress => terminal.status?.(liveText(progress)),
-  })
-  terminal.status?.('')
-  await print(result, options, terminal)
+  const results: BenchResult[] = []
+  const troubles: string[] = []
+  for (const [index, workload] of workloads.entries()) {
+    if (interrupted?.aborted === true) break
+    const which = workloads.length === 1 ? '' : `${index + 1}/${workloads.length} ${workload.name} `
+    try {
+      const result = await runWorkload({
+        ...runOptions(options.bootstrap, workload, options),
+        label: options.label ?? options.bootstrap,
+        interrupted,
+        live: progress => terminal.status?.(`${which}${liveText(progress)}`),
+      })
+      results.push(result)
+    } catch (error) {
+      // Of several the others go on; what no run can do without is told at once.
+      if (workloads.length === 1 || results.length === 0) throw error
+      troubles.push(`${workload.name}: ${(error as Error).message}`)
+      terminal.err(`${troubles.at(-1)}\n`)
+    } finally {
+      terminal.status?.('')
+    }
+  }
+  await print(results, options, terminal)
+  const failed = results
+    .flatMap(({ phases }) => phases)
+    .reduce((sum, phase) => sum + phase.failed, 0)
+  const faults = results.reduce((sum, { checks }) => sum + faultsOf(checks), failed)
+  if (troubles.length > 0) throw new ProblemsFoundError('not every workload was run: see above.')
+  if (faults === 0) return
+  throw new ProblemsFoundError('not every record arrived once, whole and in order: see above.')
 }
 
 async function print(
-  result: BenchResult,
+  results: readonly BenchResult[],
   { json, report }: BenchOptions,
   terminal: Terminal,
 ): Promise<void> {
-  const { resultText } = await import('./table.ts')
-  terminal.out(json === true ? `${JSON.stringify(result, null, 2)}\n` : resultText(result))
-  if (report !== undefined) {
-    const [{ reportHtml }, { writeText }] = await Promise.all([
-      import('./report.ts'),
-      import('../cli/files.ts'),
-    ])
-    await writeText(report, reportHtml([result]))
-    terminal.err(`the report is in ${report}\n`)
+  const [{ resultText }, { notesOfMany, rowsText, summaryRows }] = await Promise.all([
+    import('./table.ts'),
+    import('./summary.ts'),
+  ])
+  const [only, ...others] = results
+  const isOne = only !== undefined && others.length === 0
+  if (json === true) terminal.out(`${JSON.stringify(isOne ? only : results, null, 2)}\n`)
+  else if (isOne) terminal.out(resultText(only))
+  else {
+    const runs = results.map(result => [result.workload.name, result] as const)
+    terminal.out(`${rowsText(summaryRows(results))}\n${notesOfMany(runs)}`)
   }
-  const failed = result.phases.reduce((sum, phase) => sum + phase.failed, 0)
-  if (faultsOf(result.checks) + failed === 0) return
-  throw new ProblemsFoundError('not every record arrived once, whole and in order: see above.')
+  if (report === undefined) return
+  const [{ reportHtml }, { writeText }] = await Promise.all([
+    import('./report.ts'),
+    import('../cli/files.ts'),
+  ])
+  const sections = results.map(result => ({ results: [result] }))
+  await writeText(report, reportHtml(sections, isOne ? null : summaryRows(results)))
+  terminal.err(`the report is in ${report}\n`)
 }
 
 async function micro(

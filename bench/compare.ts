@@ -1,12 +1,19 @@
 /** `ottla bench compare A B`: the same workload on two clusters, alternately, one beginning each round in turn. */
-import type { CliContext } from '../cli/context.ts'
-import { UsageError } from '../cli/failure.ts'
-import { adjusted, type BenchOptions, liveText, loadWorkload, runOptions } from './bench-options.ts'
+import type { CliContext, Terminal } from '../cli/context.ts'
+import { ProblemsFoundError, UsageError } from '../cli/failure.ts'
+import {
+  type BenchOptions,
+  liveText,
+  loadWorkloads,
+  runOptions,
+  sayInterrupted,
+} from './bench-options.ts'
 import { faultsOf } from './checks.ts'
-import { compareResults, comparisonText } from './comparison.ts'
+import { compareResults, comparisonText, roundsText } from './comparison.ts'
 import type { BenchResult } from './result.ts'
 import { runWorkload } from './run.ts'
-import { checksText } from './table.ts'
+import { type Compared, comparedRows, notesOfMany, rowsText } from './summary.ts'
+import type { Workload } from './workload.ts'
 
 export interface CompareOptions extends BenchOptions {
   readonly workload: string
@@ -19,32 +26,64 @@ export async function compare(
   options: CompareOptions,
   { terminal }: CliContext,
 ): Promise<void> {
-  if ((options.pid ?? options.metrics) !== undefined) {
-    throw new UsageError('--pid and --metrics are of one cluster: leave them out here.')
+  const workloads = await loadWorkloads(options.workload.split(','), options)
+  const interrupted = sayInterrupted(terminal)
+  const list: Compared[] = []
+  const troubles: string[] = []
+  for (const [index, workload] of workloads.entries()) {
+    const which = workloads.length === 1 ? '' : `${index + 1}/${workloads.length} ${workload.name} `
+    try {
+      const results = await alternately(sides, workload, which, options, interrupted, terminal)
+      const rounds = Math.min(results[0].length, results[1].length)
+      if (rounds === 0) break
+      const [a, b] = [results[0].slice(0, rounds), results[1].slice(0, rounds)]
+      list.push({ name: workload.name, comparison: compareResults(a, b), results: [a, b] })
+      if (which !== '') terminal.err(`${which}done\n`)
+    } catch (error) {
+      if (list.length === 0) throw error
+      troubles.push(`${workload.name}: ${(error as Error).message}`)
+      terminal.err(`${troubles.at(-1)}\n`)
+    }
   }
-  const workload = adjusted(await loadWorkload(options.workload), options)
-  const interrupted = terminal.interrupted?.()
-  const isInterrupted = () => interrupted?.aborted === true
+  if (list.length === 0) throw new UsageError('it was interrupted before one round was over.')
+  await print(list, options, terminal)
+  if (troubles.length > 0) throw new ProblemsFoundError('not every workload was run: see above.')
+  const faults = list.flatMap(({ results }) => results.flat()).map(one => faultsOf(one.checks))
+  if (faults.every(count => count === 0)) return
+  throw new ProblemsFoundError('not every record arrived once, whole and in order: see above.')
+}
+
+async function alternately(
+  sides: readonly [string, string],
+  workload: Workload,
+  which: string,
+  options: CompareOptions,
+  interrupted: AbortSignal | undefined,
+  terminal: Terminal,
+): Promise<[BenchResult[], BenchResult[]]> {
   const results: [BenchResult[], BenchResult[]] = [[], []]
+  const isInterrupted = () => interrupted?.aborted === true
   for (let round = 0; round < options.rounds && !isInterrupted(); round++) {
     // What comes second finds a warmer machine: each is that as often as the other.
     const order = round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)
     for (const side of order) {
       if (isInterrupted()) break
       const [label, bootstrap] = sideOf(sides[side])
-      const result = await runWorkload({
-        ...runOptions(bootstrap, workload, options),
-        label,
-        interrupted,
-        live: progress => terminal.status?.(`round ${round + 1}, ${label}: ${liveText(progress)}`),
-      })
-      terminal.status?.('')
-      if (!result.isPartial) results[side].push(result)
+      try {
+        const result = await runWorkload({
+          ...runOptions(bootstrap, workload, options),
+          label,
+          interrupted,
+          live: progress =>
+            terminal.status?.(`${which}round ${round + 1}, ${label}: ${liveText(progress)}`),
+        })
+        if (!result.isPartial) results[side].push(result)
+      } finally {
+        terminal.status?.('')
+      }
     }
   }
-  const rounds = Math.min(results[0].length, results[1].length)
-  if (rounds === 0) throw new UsageError('it was interrupted before one round was over.')
-  await print([results[0].slice(0, rounds), results[1].slice(0, rounds)], options, terminal)
+  return results
 }
 
 function sideOf(text: string): readonly [label: string, bootstrap: string] {
@@ -53,30 +92,37 @@ function sideOf(text: string): readonly [label: string, bootstrap: string] {
 }
 
 async function print(
-  [a, b]: readonly [readonly BenchResult[], readonly BenchResult[]],
+  list: readonly Compared[],
   { json, report }: CompareOptions,
-  terminal: CliContext['terminal'],
+  terminal: Terminal,
 ): Promise<void> {
-  const comparison = compareResults(a, b)
+  const [first] = list
+  const isOne = list.length === 1
   if (json === true) {
-    terminal.out(`${JSON.stringify({ ...comparison, results: { a, b } }, null, 2)}\n`)
+    const shown = list.map(({ name, comparison, results: [a, b] }) => {
+      return { workload: name, ...comparison, results: { a, b } }
+    })
+    terminal.out(`${JSON.stringify(isOne ? shown[0] : shown, null, 2)}\n`)
   } else {
-    terminal.out(comparisonText(comparison))
-    for (const result of [...a, ...b]) {
-      if (faultsOf(result.checks) === 0) continue
-      terminal.out(`${result.label}, begun ${result.startedAt}: ${checksText(result)}\n`)
-    }
-    const saturation = new Set(
-      [...a, ...b].flatMap(one => one.saturation.map(s => `${one.label}: ${s}`)),
+    const { a, b, rounds } = first!.comparison
+    const legend = `A: ${a}\nB: ${b}\n${roundsText(rounds)}, alternately; ~ within the noise, ? too few rounds to tell\n`
+    terminal.out(
+      isOne ? comparisonText(first!.comparison) : `${legend}\n${rowsText(comparedRows(list))}`,
     )
-    for (const sentence of saturation) terminal.out(`${sentence}\n`)
+    const runs = list.flatMap(({ name, results }) =>
+      results.flat().map(result => [`${name}, ${result.label}`, result] as const),
+    )
+    terminal.out(notesOfMany(runs))
   }
   if (report === undefined) return
   const [{ reportHtml }, { writeText }] = await Promise.all([
     import('./report.ts'),
     import('../cli/files.ts'),
   ])
-  await writeText(report, reportHtml([middle(a), middle(b)], comparison))
+  const sections = list.map(({ comparison, results: [a, b] }) => {
+    return { results: [middle(a), middle(b)], comparison }
+  })
+  await writeText(report, reportHtml(sections, isOne ? null : comparedRows(list)))
   terminal.err(`the report is in ${report}\n`)
 }
 

@@ -113,6 +113,15 @@ function verdictOf(count: number, low: number, high: number, isMoreBetter: boole
   return low > 1 === isMoreBetter ? 'better' : 'worse'
 }
 
+export function roundsText(rounds: number): string {
+  return rounds === 1 ? '1 round' : `${rounds} rounds`
+}
+
+/** Of one round there is none. */
+export function spreadText({ low, high }: ComparisonRow, to: string): string {
+  return Number.isFinite(high) ? `${low.toFixed(2)}${to}${high.toFixed(2)}` : '?'
+}
+
 export function comparisonText({ a, b, rounds, rows }: Comparison): string {
   const number = (value: number) => (value >= 1000 ? grouped(value) : shownMs(value))
   const shown = rows.map(row => [
@@ -121,9 +130,9 @@ export function comparisonText({ a, b, rounds, rows }: Comparison): string {
     number(row.a),
     number(row.b),
     row.ratio.toFixed(2),
-    `${row.low.toFixed(2)} to ${row.high.toFixed(2)}`,
+    spreadText(row, ' to '),
     row.verdict,
   ])
   const head = ['STEP', 'WHAT', 'A', 'B', 'A/B', '95 %', 'A IS']
-  return `A: ${a}\nB: ${b}\n${rounds} rounds, alternately\n\n${table(head, shown)}`
+  return `A: ${a}\nB: ${b}\n${roundsText(rounds)}, alternately\n\n${table(head, shown)}`
 }

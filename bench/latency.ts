@@ -10,12 +10,14 @@ import {
 } from 'hdr-histogram-js'
 
 const HIGHEST_US = 3_600_000_000
+/** Of each count: a million records a second fill 32 bits in little more than an hour. */
+const COUNT_BITS = 64
 
 export type Latency = Histogram
 
 export function newLatency(digits: 2 | 3 = 3): Latency {
   return build({
-    bitBucketSize: 32,
+    bitBucketSize: COUNT_BITS,
     autoResize: true,
     lowestDiscernibleValue: 1,
     highestTrackableValue: 2,
@@ -33,7 +35,7 @@ export function encodeLatency(latency: Latency): string {
 }
 
 export function addEncoded(into: Latency, text: string): void {
-  into.add(decodeFromCompressedBase64(text))
+  into.add(decodeFromCompressedBase64(text, COUNT_BITS))
 }
 
 /** Milliseconds; null where nothing was measured. */

@@ -40,7 +40,7 @@ export function listeningPids(addresses: readonly Address[]): number[] {
   if (inodes.size === 0) return []
   return numbersIn('/proc').filter(pid => {
     const folder = `/proc/${pid}/fd`
-    return listOf(folder).some(fd => inodes.has(socketOf(`${folder}/${fd}`)))
+    return namesIn(folder).some(fd => inodes.has(socketOf(`${folder}/${fd}`)))
   })
 }
 
@@ -60,13 +60,13 @@ function listeners(file: string, ports: readonly number[]): string[] {
 }
 
 function numbersIn(folder: string): number[] {
-  return listOf(folder)
+  return namesIn(folder)
     .filter(name => /^\d+$/.test(name))
     .map(Number)
 }
 
 /** Processes come and go, and some are not ours to look into. */
-function listOf(folder: string): string[] {
+export function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder)
   } catch {
@@ -127,12 +127,12 @@ function metric(text: string, name: string): number | null {
   return value === undefined ? null : Number(value)
 }
 
-/** By metrics where given, else by process: those named, else those that listen at the cluster's addresses here. */
-export function machineProbe(
-  addresses: readonly Address[],
-  pids: readonly number[],
-  metrics: readonly string[],
-): UsageProbe {
-  if (metrics.length > 0) return metricsProbe(metrics)
-  return processProbe(pids.length > 0 ? pids : listeningPids(addresses))
+/** The processes named, else those that listen at the cluster's addresses here. */
+export function brokerPids(addresses: readonly Address[], pids: readonly number[]): number[] {
+  return pids.length > 0 ? [...pids] : listeningPids(addresses)
+}
+
+/** By metrics where given, else by process. */
+export function machineProbe(pids: readonly number[], metrics: readonly string[]): UsageProbe {
+  return metrics.length > 0 ? metricsProbe(metrics) : processProbe(pids)
 }

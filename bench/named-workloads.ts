@@ -53,7 +53,7 @@ const NAMED: Readonly<Record<string, Partial<Workload>>> = {
     steps: [5_000, 10_000, 20_000, 40_000, 80_000].map(rate => ({ rate, seconds: 15 })),
   },
   backlog: {
-    description: 'consumers stop for 20 seconds, then drain what has piled up',
+    description: 'consumers stop for a third of the time, then drain what has piled up',
     recordBytes: 1024,
     steps: [{ rate: 10_000, seconds: 60 }],
     pauses: [{ atSeconds: 10, seconds: 20 }],
@@ -66,7 +66,7 @@ const NAMED: Readonly<Record<string, Partial<Workload>>> = {
     steps: [{ rate: 10_000, seconds: 30 }],
   },
   rebalance: {
-    description: 'three consumers share twelve partitions; one of them leaves for ten seconds',
+    description: 'three consumers share twelve partitions; one of them leaves for a while',
     partitions: 12,
     consumersPerGroup: 3,
     steps: [{ rate: 10_000, seconds: 40 }],

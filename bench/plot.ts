@@ -18,8 +18,8 @@ export interface Chart {
 }
 
 const WIDTH = 720
-const HEIGHT = 260
-const MARGIN = { left: 64, right: 16, top: 34, bottom: 40 }
+const HEIGHT = 270
+const MARGIN = { left: 64, right: 16, top: 44, bottom: 40 }
 /** Told apart by people who do not see all colours (Okabe and Ito). */
 export const COLOURS: readonly string[] = [
   '#0072b2',
@@ -52,7 +52,7 @@ export function lineChart(chart: Chart): string {
   const yTicks = isLog ? decades(y) : ticks(y.low, y.high)
   const parts = [
     `<text class="title" x="${MARGIN.left}" y="16">${escaped(title)}</text>`,
-    ...yTicks.map(at => gridLine(top(at), `${shown(at)} ${unit}`)),
+    ...yTicks.map(at => gridLine(top(at), withUnit(at, unit))),
     ...xTicks.map(([at, text]) => xLabel(left(at), text)),
     `<text class="tick" text-anchor="end" x="${WIDTH - MARGIN.right}" y="${HEIGHT - 4}">${escaped(xTitle)}</text>`,
     ...lines.map((line, i) => path(line, colour(i), left, top)),
@@ -107,6 +107,10 @@ function shown(value: number): string {
   return trimmed(value)
 }
 
+function withUnit(value: number, unit: string): string {
+  return unit === 'ms' && value >= 1e4 ? `${shown(value / 1000)} s` : `${shown(value)} ${unit}`
+}
+
 function trimmed(value: number): string {
   return String(Number(value.toPrecision(3)))
 }
@@ -145,7 +149,7 @@ function legend(lines: readonly Line[]): string {
     .map(({ name }, i) => {
       const at = x
       x += 24 + name.length * 7
-      return `<rect x="${at}" y="22" width="12" height="4" fill="${colour(i)}"/><text class="tick" x="${at + 16}" y="28">${escaped(name)}</text>`
+      return `<rect x="${at}" y="28" width="12" height="4" fill="${colour(i)}"/><text class="tick" x="${at + 16}" y="34">${escaped(name)}</text>`
     })
     .join('')
 }

@@ -3,10 +3,11 @@
  * two beside each other with what `compare` found.
  */
 import { faultsOf } from './checks.ts'
-import type { Comparison } from './comparison.ts'
+import { type Comparison, roundsText, spreadText } from './comparison.ts'
 import { type Chart, escaped, type Line, lineChart } from './plot.ts'
 import type { BenchResult, SecondResult } from './result.ts'
-import { checksText, grouped, shownMs } from './table.ts'
+import type { Rows } from './summary.ts'
+import { checksText, grouped, notesOf, shownMs } from './table.ts'
 
 interface Metric {
   readonly name: string
@@ -71,30 +72,42 @@ const PLOTS: readonly Plot[] = [
   },
 ]
 
-/** Of one result; or of two of the same workload, with their comparison. */
-export function reportHtml(
-  results: readonly BenchResult[],
-  comparison: Comparison | null = null,
-): string {
-  const [first] = results
-  const title = `${first!.workload.name} on ${results.map(({ label }) => label).join(' and ')}`
-  const charts = [...PLOTS.flatMap(plot => chartsOf(plot, results)), ...distributions(results)]
+/** A workload: one result, or two of different clusters and what their comparison found. */
+export interface Section {
+  readonly results: readonly BenchResult[]
+  readonly comparison?: Comparison
+}
+
+/** `summary`: of all sections, where there are several. */
+export function reportHtml(sections: readonly Section[], summary: Rows | null = null): string {
+  const names = sections.map(({ results }) => results[0]!.workload.name).join(', ')
+  const labels = sections[0]!.results.map(({ label }) => label).join(' and ')
+  const title = `${names} on ${labels}`
   const body = [
-    `<h1>${escaped(title)}</h1>`,
-    `<p>${escaped(first!.workload.description)}</p>`,
-    comparison === null ? '' : comparisonHtml(comparison),
-    ...results.map(resultHtml),
-    `<div class="charts">${charts.map(lineChart).join('\n')}</div>`,
+    `<h1>${escaped(summary === null ? title : `${sections.length} workloads on ${labels}`)}</h1>`,
+    summary === null ? '' : tableHtml(summary.head, summary.rows),
+    ...sections.map(section => sectionHtml(section, summary !== null)),
     '<h2>How it was measured</h2>',
-    `<ul>${first!.method.map(one => `<li>${escaped(one)}</li>`).join('')}</ul>`,
-    '<h2>Workload</h2>',
-    `<pre>${escaped(JSON.stringify(first!.workload, null, 2))}</pre>`,
+    `<ul>${sections[0]!.results[0]!.method.map(one => `<li>${escaped(one)}</li>`).join('')}</ul>`,
   ]
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${escaped(title)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>${STYLE}</style></head>
 <body>${body.join('\n')}</body></html>
 `
+}
+
+function sectionHtml({ results, comparison }: Section, isNamed: boolean): string {
+  const { workload } = results[0]!
+  const charts = [...PLOTS.flatMap(plot => chartsOf(plot, results)), ...distributions(results)]
+  return [
+    isNamed ? `<h1 class="part">${escaped(workload.name)}</h1>` : '',
+    `<p>${escaped(workload.description)}</p>`,
+    comparison === undefined ? '' : comparisonHtml(comparison),
+    ...results.map(resultHtml),
+    `<div class="charts">${charts.map(lineChart).join('\n')}</div>`,
+    `<details><summary>The workload as a file</summary><pre>${escaped(JSON.stringify(workload, null, 2))}</pre></details>`,
+  ].join('\n')
 }
 
 /** Of one result a chart with all metrics; of several a chart for each metric, with a line for each. */
@@ -151,14 +164,13 @@ function distributions(results: readonly BenchResult[]): Chart[] {
 }
 
 function resultHtml(result: BenchResult): string {
-  const { label, cluster, machine, startedAt, isPartial, saturation, errors } = result
+  const { label, cluster, machine, startedAt, isPartial } = result
   const isWell = faultsOf(result.checks) === 0
   const memory = `${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB`
   const facts = `${cluster}. Client ${result.version}, ${result.processes} processes on ${machine.cores} × ${machine.cpu}, ${memory}, ${machine.system}, Node ${machine.node}. ${startedAt}.`
   const notes = [
     ...(isPartial ? ['Interrupted: this is of the part that was run.'] : []),
-    ...saturation,
-    ...errors.map(([reason, count]) => `${count} × ${reason}`),
+    ...notesOf(result),
   ]
   return `<h2>${escaped(label)}</h2><p class="facts">${escaped(facts)}</p>
 <p class="${isWell ? 'well' : 'ill'}">${escaped(checksText(result))}</p>
@@ -202,10 +214,10 @@ function comparisonHtml({ rows, rounds, a, b }: Comparison): string {
     shownNumber(row.a),
     shownNumber(row.b),
     row.ratio.toFixed(2),
-    `${row.low.toFixed(2)} – ${row.high.toFixed(2)}`,
+    spreadText(row, ' – '),
     row.verdict,
   ])
-  return `<h2>Side by side, ${rounds} rounds</h2>${tableHtml(head, shown)}`
+  return `<h2>Side by side, ${roundsText(rounds)}</h2>${tableHtml(head, shown)}`
 }
 
 function shownNumber(value: number): string {
@@ -213,8 +225,12 @@ function shownNumber(value: number): string {
 }
 
 function tableHtml(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  // A column without a number is text, and reads from the left.
+  const isText = head.map((_, i) => rows.every(row => !/^[\d?–]/.test(row[i] ?? '')))
   const cells = (list: readonly string[], tag: string) =>
-    list.map(text => `<${tag}>${escaped(text)}</${tag}>`).join('')
+    list
+      .map((text, i) => `<${tag}${isText[i] ? ' class="text"' : ''}>${escaped(text)}</${tag}>`)
+      .join('')
   const body = rows.map(row => `<tr>${cells(row, 'td')}</tr>`).join('')
   return `<div class="wide"><table><tr>${cells(head, 'th')}</tr>${body}</table></div>`
 }
@@ -224,10 +240,11 @@ const STYLE = `
 @media(prefers-color-scheme:dark){:root{--dim:#aab;--back:#16181c}}
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1500px;padding:0 1rem;background:var(--back)}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
+.part{font-size:1.3rem;margin-top:3.5rem;padding-top:1rem;border-top:2px solid var(--line)}summary{margin-top:1rem;color:var(--dim)}
 .facts{color:var(--dim)}.well::before{content:"✓ ";color:#009e73}.ill::before{content:"! ";color:#d55e00;font-weight:bold}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{color:var(--dim);font-weight:500}
+th.text,td.text{text-align:left}th{color:var(--dim);font-weight:500}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(520px,1fr));gap:1.2rem;margin-top:1.5rem}
 svg{width:100%;height:auto}.title{font-weight:600;font-size:14px;fill:currentColor}
 .tick{font-size:11px;fill:var(--dim)}.grid{stroke:var(--line)}pre{overflow-x:auto;color:var(--dim)}

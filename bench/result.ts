@@ -192,14 +192,22 @@ function merged(list: readonly Done[], indexes: readonly number[], name: Latency
   return latency
 }
 
+/** Samples are in the order of their time; a long run has many of them, and asks for each second. */
+function nearest(usage: readonly Sample[], us: number): Sample | null {
+  let [low, high] = [0, usage.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (usage[middle]!.us < us) low = middle + 1
+    else high = middle
+  }
+  const [before, after] = [usage[low - 1], usage[low]]
+  if (before === undefined || after === undefined) return before ?? after ?? null
+  return us - before.us <= after.us - us ? before : after
+}
+
 /** CPU between the samples nearest to two moments, and memory at the later one. */
 export function usedBetween(usage: readonly Sample[], fromUs: number, toUs: number): Usage | null {
-  const nearest = (us: number) =>
-    usage.reduce<Sample | null>(
-      (best, one) => (best === null || Math.abs(one.us - us) < Math.abs(best.us - us) ? one : best),
-      null,
-    )
-  const [from, to] = [nearest(fromUs), nearest(toUs)]
+  const [from, to] = [nearest(usage, fromUs), nearest(usage, toUs)]
   if (from === null || to === null || to.us <= from.us) return null
   // Samples do not fall on the edges: what was used is taken as even.
   const scale = (toUs - fromUs) / (to.us - from.us)
@@ -209,14 +217,15 @@ export function usedBetween(usage: readonly Sample[], fromUs: number, toUs: numb
 function secondResults(collected: Collected): SecondResult[] {
   const { phases, usage, workload, endUs } = collected
   const { groups } = workload
-  const count = Math.ceil(Math.min(endUs, phases.at(-1)!.toUs) / 1e6)
+  // A part of a second at the end would look like a fall.
+  const count = Math.max(1, Math.floor(Math.min(endUs, phases.at(-1)!.toUs) / 1e6))
+  const sentBy = bySecond(collected.producerIntervals)
+  const readBy = bySecond(collected.consumerIntervals)
   const produce = latenciesBySecond(collected.producers)
   const endToEnd = latenciesBySecond(collected.consumers)
   let lag = 0
   return Array.from({ length: count }, (_, second) => {
-    const at = (list: readonly (readonly Interval[])[]) =>
-      list.flat().filter(interval => interval.second === second)
-    const [sent, read] = [at(collected.producerIntervals), at(collected.consumerIntervals)]
+    const [sent, read] = [sentBy.get(second) ?? [], readBy.get(second) ?? []]
     const total = (list: readonly Interval[], field: 'acked' | 'received' | 'failed') =>
       list.reduce((sum, interval) => sum + interval[field], 0)
     const [acked, received] = [total(sent, 'acked'), total(read, 'received')]
@@ -236,6 +245,16 @@ function secondResults(collected: Collected): SecondResult[] {
       consumerCpu: busiest(read),
     }
   })
+}
+
+function bySecond(list: readonly (readonly Interval[])[]): Map<number, Interval[]> {
+  const found = new Map<number, Interval[]>()
+  for (const interval of list.flat()) {
+    const before = found.get(interval.second)
+    if (before === undefined) found.set(interval.second, [interval])
+    else before.push(interval)
+  }
+  return found
 }
 
 /** Of the process that had most to do: it is the one that ends first at one core. */

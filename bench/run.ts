@@ -15,6 +15,7 @@ import { monotonicUs } from './monotonic.ts'
 import { drained, groupsComplete, topicsReady } from './readers.ts'
 import { assemble, type BenchResult, METHOD, type Sample, type SecondResult } from './result.ts'
 import { type Phase, phasesOf } from './schedule.ts'
+import { describeCluster } from './software.ts'
 import { startWorkers, type Worker } from './worker-process.ts'
 import type { Workload } from './workload.ts'
 
@@ -25,6 +26,8 @@ export interface RunOptions {
   readonly workload: Workload
   /** Processes of producers, and as many of consumers. */
   readonly workers: number
+  /** The brokers' program and version, where that is known. */
+  readonly software?: string
   readonly usage: UsageProbe
   readonly interrupted?: AbortSignal | undefined
   /** Called each second. */
@@ -57,7 +60,10 @@ export async function runWorkload(options: RunOptions): Promise<BenchResult> {
   let workers: Worker[] = []
   try {
     await createTopics(admin, topics, workload)
-    const cluster = await describeCluster(admin)
+    const wire = await admin.cluster.run('describing the cluster', {}, attempt =>
+      describeCluster(admin.cluster, attempt),
+    )
+    const cluster = [options.software ?? '', wire].filter(Boolean).join(': ')
     const phases = phasesOf(workload.warmupSeconds, workload.steps)
     workers = startWorkers(options, phases, { topics, groups, runId })
     await ready(options, workers, admin, topics, groups)
@@ -92,16 +98,6 @@ async function createTopics(
 ): Promise<void> {
   const configs = Object.fromEntries(Object.entries(topicConfigs).map(([k, v]) => [k, String(v)]))
   await admin.createTopics(topics.map(name => ({ name, partitions, replicationFactor, configs })))
-}
-
-async function describeCluster(admin: Admin): Promise<string> {
-  const { cluster } = admin
-  return cluster.run('describing the cluster', {}, async attempt => {
-    const { clusterId, brokers } = await cluster.metadata([], attempt)
-    const connection = await cluster.connect('any', attempt)
-    const versions = `Produce ${connection.version('Produce')}, Fetch ${connection.version('Fetch')}`
-    return `${brokers.length} broker(s), cluster id ${clusterId ?? 'unknown'}, ${versions}`
-  })
 }
 
 /** Until every process runs, and every group has shared out what there is. */

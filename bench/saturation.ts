@@ -3,13 +3,14 @@ import type { Interval } from './messages.ts'
 import type { Collected, PhaseResult } from './result.ts'
 import { meanBytes, type Workload } from './workload.ts'
 
-/** Of one core. Above it a process of Node cannot keep up. */
+/** Of the time, at work or waiting for a processor to be. Above it a process of Node cannot keep up. */
 const BUSY = 0.9
 /** A rate counts as kept from here on. */
 const KEPT = 0.98
 const LATE_MS = 50
 /** Of the time. Above it other work on the machine takes part in every figure. */
 const WAITED = 0.1
+export const WAITED_FOR_PROCESSOR = 'the time for a processor'
 /** Requests of an idempotent producer on their way to a broker; without that, a partition has one batch on its way. */
 const IN_FLIGHT = 5
 
@@ -59,15 +60,17 @@ function processesOf(
     const waited = measured.map(({ waitedUs, tookUs }) => waitedUs / tookUs)
     const mean = waited.reduce((sum, part) => sum + part, 0) / (waited.length || 1)
     const isWaiting = mean > WAITED
+    const busy = measured.filter(
+      ({ cpuUs, waitedUs, tookUs }) => (cpuUs + waitedUs) / tookUs > BUSY,
+    ).length
+    const isBusy = busy > 0 && busy >= measured.length / 4
     if (isWaiting) {
       const percent = (mean * 100).toFixed(0)
+      const limit = isBusy ? ' It had no time left: the client was the limit, not the cluster.' : ''
       sentences.push(
-        `A ${role} process waited ${percent} % of the time for a processor: the machine had other things to do, and every figure shows it.`,
+        `A ${role} process waited ${percent} % of ${WAITED_FOR_PROCESSOR}: the machine had other things to do, and every figure shows it.${limit}`,
       )
-    }
-    const busy = measured.filter(({ cpuUs, tookUs }) => cpuUs / tookUs > BUSY).length
-    const isBusy = busy > 0 && busy >= measured.length / 4
-    if (isBusy) {
+    } else if (isBusy) {
       sentences.push(
         `A ${role} process was busy (over ${BUSY * 100} % of a core) in ${busy} of ${measured.length} seconds: the client was the limit, not the cluster: --workers gives it more processes.`,
       )
@@ -77,7 +80,7 @@ function processesOf(
 }
 
 function reasonFor(
-  { brokerCpuPerMillion, ackedPerSecond }: PhaseResult,
+  { brokerCpuPerMillion, ackedPerSecond, produce }: PhaseResult,
   processes: readonly ProcessState[],
   workload: Workload,
 ): string {
@@ -89,7 +92,9 @@ function reasonFor(
   if (producers.some(({ isWaiting }) => isWaiting)) reasons.push('the machine was full')
   if (reasons.length === 0) reasons.push('nobody was busy')
   const most = mostAtOnce(workload)
-  if (ackedPerSecond > 0 && most < workload.maxOutstanding) {
+  // By Little's law so many were waiting or on their way.
+  const waiting = (ackedPerSecond * (produce?.meanMs ?? 0)) / 1000
+  if (waiting >= most) {
     const tripMs = (most / ackedPerSecond) * 1000
     reasons.push(
       `this workload has at most ${most} records on their way at once, so a round trip took ${tripMs.toFixed(0)} ms`,

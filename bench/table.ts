@@ -12,10 +12,14 @@ export function resultText(result: BenchResult): string {
     throughputTable(result.phases),
     latencyTable(result.phases),
     checksText(result),
+    ...notesOf(result),
   ]
-  for (const [reason, count] of result.errors) parts.push(`${count} × ${reason}`)
-  for (const sentence of result.saturation) parts.push(sentence)
   return `${parts.join('\n').trimEnd()}\n`
+}
+
+/** What else there is to say: errors, and what the limit was. */
+export function notesOf({ errors, saturation }: BenchResult): string[] {
+  return [...errors.map(([reason, count]) => `${count} × ${reason}`), ...saturation]
 }
 
 function throughputTable(phases: readonly PhaseResult[]): string {
@@ -24,11 +28,11 @@ function throughputTable(phases: readonly PhaseResult[]): string {
     'RATE',
     'ACKED/S',
     'READ/S',
-    'READ MB/S',
+    'MB/S',
     'FAILED',
-    'BROKER CPU s/M',
+    'CPU s/M',
     'RSS MiB',
-    'CLIENT CPU s/M',
+    'CLIENT s/M',
   ]
   return table(
     head,

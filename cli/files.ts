@@ -1,6 +1,7 @@
 /** Files that the user names on the command line, as opposed to those of a data directory, which are behind `Disk`. */
 import { createReadStream } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { access, constants, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { UsageError } from './failure.ts'
 
@@ -35,6 +36,17 @@ export async function fileBytes(path: string): Promise<Buffer> {
   }
 }
 
+/** Whether a file can be written there, before long work for it begins. @throws UsageError */
+export async function checkWritable(path: string): Promise<void> {
+  try {
+    const isThere = await stat(path).catch(() => null)
+    if (isThere?.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' })
+    await access(isThere === null ? dirname(path) : path, constants.W_OK)
+  } catch (error) {
+    throw cannot('write', path, error)
+  }
+}
+
 /** @throws UsageError if it cannot be written */
 export async function writeText(path: string, text: string): Promise<void> {
   try {
@@ -45,7 +57,7 @@ export async function writeText(path: string, text: string): Promise<void> {
 }
 
 const REASONS: { readonly [code: string]: string } = {
-  ENOENT: 'there is no such file',
+  ENOENT: 'there is no such file or folder',
   EACCES: 'it is not allowed',
   EISDIR: 'it is a directory',
 }

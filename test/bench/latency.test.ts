@@ -11,6 +11,20 @@ import {
   recordUs,
 } from '../../bench/latency.ts'
 
+test('a count may be larger than 32 bits, in one process and added', () => {
+  const [latency, sum] = [newLatency(), newLatency()]
+  latency.recordValueWithCount(1_000, 5e9)
+  recordUs(latency, 3_000)
+  for (let i = 0; i < 2; i++) addEncoded(sum, encodeLatency(latency))
+  for (const [one, count] of [
+    [latency, 5e9 + 1],
+    [sum, 1e10 + 2],
+  ] as const) {
+    const found = percentilesOf(one)!
+    assert.deepEqual([found.count, found.p50Ms, found.p9999Ms], [count, 1, 1])
+  }
+})
+
 test('percentiles are exact to three digits, and of an empty histogram there are none', () => {
   assert.equal(percentilesOf(newLatency()), null)
   assert.deepEqual(distributionOf(newLatency()), [])

@@ -58,13 +58,16 @@ test('a chart: a line with its gap, ticks and names; nothing where nothing was m
 })
 
 test('a report stands alone, and is text where the workload has signs of HTML in it', () => {
-  const html = reportHtml([madeResult()])
+  const html = reportHtml([{ results: [madeResult()] }])
   assert.doesNotMatch(html, /<script|src=|href=|url\(|NaN|undefined/)
   assert.match(html, /<p>a &lt; b &amp; &quot;c&quot;<\/p>/)
   assert.equal(html.match(/<svg /g)?.length, 7)
   assert.match(html, /class="well">Records: 0 lost/)
   const ill = { ...NO_FAULTS, lost: 1 }
-  assert.match(reportHtml([madeResult({ result: { checks: ill } })]), /class="ill">Records: 1 lost/)
+  assert.match(
+    reportHtml([{ results: [madeResult({ result: { checks: ill } })] }]),
+    /class="ill">Records: 1 lost/,
+  )
 })
 
 test('two results stand beside each other, with a line for each in every chart', () => {
@@ -72,7 +75,7 @@ test('two results stand beside each other, with a line for each in every chart',
     ReturnType<typeof madeResult>,
     ReturnType<typeof madeResult>,
   ]
-  const html = reportHtml([a, b], compareResults([a, a, a], [b, b, b]))
+  const html = reportHtml([{ results: [a, b], comparison: compareResults([a, a, a], [b, b, b]) }])
   assert.match(html, /<h2>Side by side, 3 rounds<\/h2>/)
   assert.match(html, /aria-label="Produce latency[^"]*: p99: ottla, kafka"/)
   assert.match(html, /within the noise/)

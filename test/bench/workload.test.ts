@@ -1,6 +1,8 @@
 /** Workload files: what may stand there, what may not, and the named ones. */
 import assert from 'node:assert/strict'
+import { tmpdir } from 'node:os'
 import { test } from 'node:test'
+import { adjusted, loadWorkloads } from '../../bench/bench-options.ts'
 import { namedWorkload, workloadNames } from '../../bench/named-workloads.ts'
 import { DEFAULTS, meanBytes, parseWorkload, workloadOf } from '../../bench/workload.ts'
 
@@ -60,6 +62,40 @@ test('everything that is wrong is told at once', () => {
   )
   for (const text of ['- a', 'text', '', '{a: ']) {
     assert.throws(() => parseWorkload(text, 'x'), { name: 'UsageError' }, text)
+  }
+})
+
+test('idempotence goes with acks, as in Kafka’s clients', () => {
+  assert.equal(workloadOf({}, 'x').idempotent, true)
+  assert.equal(workloadOf({ acks: 1 }, 'x').idempotent, false)
+  assert.equal(workloadOf({ acks: 0 }, 'x').idempotent, false)
+  assert.equal(workloadOf({ acks: 1, idempotent: true }, 'x').idempotent, true)
+})
+
+test('what happens in a run has to happen before its end, and keeps its place when it is shortened', async () => {
+  const steps = [{ rate: 100, seconds: 30 }]
+  const of = (seconds: number) =>
+    workloadOf({ steps, warmupSeconds: 6, pauses: [{ atSeconds: 10, seconds }] }, 'x')
+  assert.throws(() => of(21), /pauses go on when the steps are over/)
+  const options = { bootstrap: '', workers: 1 }
+  const tenth = adjusted(of(20), { ...options, shorten: 10 })
+  assert.deepEqual(tenth.steps, [{ rate: 100, seconds: 3 }])
+  assert.deepEqual([tenth.warmupSeconds, tenth.pauses], [0.6, [{ atSeconds: 1, seconds: 2 }]])
+  const given = adjusted(of(20), { ...options, seconds: 15, warmup: 1 })
+  assert.deepEqual([given.warmupSeconds, given.pauses], [1, [{ atSeconds: 5, seconds: 10 }]])
+  const names = (await loadWorkloads(['all', 'small'], options)).map(({ name }) => name)
+  assert.deepEqual(names, [...workloadNames, 'small'])
+})
+
+test('what cannot go well is told before anything is run', async () => {
+  const options = { bootstrap: '', workers: 1 }
+  await assert.rejects(loadWorkloads([], options), /name a workload: steady, .*'all'/)
+  await assert.rejects(loadWorkloads(['stedy'], options), /there is no workload 'stedy'/)
+  for (const report of ['/no/such/folder/report.html', tmpdir()]) {
+    await assert.rejects(loadWorkloads(['steady'], { ...options, report }), {
+      name: 'UsageError',
+      message: /^cannot write '.*': (there is no such file or folder|it is a directory)\.$/,
+    })
   }
 })
 
