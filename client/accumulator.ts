@@ -109,10 +109,12 @@ export class PartitionQueue {
 
   /**
    * The broker misses something before this batch. If an earlier batch is still to be written, that is it. If none is, the
-   * gap is where a batch was given up, and what follows has not been written either: a new epoch begins.
+   * gap is where a batch was given up, and what follows has not been written either: a new epoch begins, and it is true.
    */
-  refusedAsGap(batch: ProduceBatch): void {
-    if (this.queue[0] === batch) this.hasGap = true
+  refusedAsGap(batch: ProduceBatch): boolean {
+    if (this.queue[0] !== batch) return false
+    this.hasGap = true
+    return true
   }
 
   /** Puts two batches in the place of one that is too large; false if it cannot be made smaller. */

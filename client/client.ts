@@ -12,6 +12,7 @@ import { Cluster } from './cluster.ts'
 import { type ClientOptions, resolveClientConfig } from './config.ts'
 import { Consumer } from './consumer.ts'
 import type { ConsumerOptions } from './consumer-config.ts'
+import { warnings } from './logger.ts'
 import { Producer } from './producer.ts'
 import type { ProducerOptions } from './producer-config.ts'
 import type { Bytes } from './serializers.ts'
@@ -23,7 +24,7 @@ export class Client {
   /** Connects to nothing yet. Throws an OptionError. `io` is for tests. */
   constructor(options: ClientOptions, io: Io = systemIo()) {
     resolveClientConfig(options)
-    this.options = options
+    this.options = options.logger === undefined ? { ...options, logger: warnings } : options
     this.io = io
   }
 
@@ -33,7 +34,9 @@ export class Client {
   }
 
   consumer<K = Buffer, V = Buffer>(options: ConsumerOptions<K, V> = {}): Consumer<K, V> {
-    const makeProducer = () => this.producer()
+    // What is passed on keeps the trace that it came with.
+    const makeProducer = () =>
+      new Producer(this.io, this.cluster({ allowAutoTopicCreation: true }, { tracing: false }))
     return new Consumer(this.io, this.cluster({}), this.cluster({}), options, makeProducer)
   }
 
@@ -41,7 +44,7 @@ export class Client {
     return new Admin(this.cluster({}))
   }
 
-  private cluster(otherwise: Partial<ClientOptions>): Cluster {
-    return new Cluster(this.io, { ...otherwise, ...this.options })
+  private cluster(otherwise: Partial<ClientOptions>, always: Partial<ClientOptions> = {}): Cluster {
+    return new Cluster(this.io, { ...otherwise, ...this.options, ...always })
   }
 }

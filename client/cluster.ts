@@ -14,14 +14,9 @@
 import type { ApiName, RequestInput, ResponseOf } from '../protocol/apis.ts'
 import { errorCode } from '../protocol/errors.ts'
 import type { Io } from '../protocol/io.ts'
-import {
-  type Address,
-  type ClientConfig,
-  type ClientOptions,
-  formatAddress,
-  resolveClientConfig,
-} from './config.ts'
-import { Connection, type RequestWatch } from './connection.ts'
+import { abortable, Brokers, leftMs, type RequestHooks } from './brokers.ts'
+import { type ClientConfig, type ClientOptions, resolveClientConfig } from './config.ts'
+import type { Connection } from './connection.ts'
 import {
   AnswerError,
   ClosedError,
@@ -57,9 +52,7 @@ export interface Leader {
 }
 
 /** Who sees what goes to and fro. */
-export interface ClusterHooks {
-  /** Makes what hears of all requests to one broker; `nodeId` is below 0 for bootstrap addresses. */
-  readonly watch?: (nodeId: number, label: string) => RequestWatch
+export interface ClusterHooks extends RequestHooks {
   /** Sees the answer to a `request` before its caller, who waits for it and fails as it does. */
   readonly answered?: (name: ApiName, answer: unknown, attempt: Attempt) => Promise<void> | void
 }
@@ -81,24 +74,11 @@ export interface TopicPicture {
 /** A request, or how to write it in the version that is going to be used. */
 export type RequestFor<N extends ApiName> = RequestInput<N> | ((version: number) => RequestInput<N>)
 
-interface Node extends Address {
-  /** Bootstrap addresses have ids below 0. */
-  readonly id: number
-  connection: Connection | null
-  opening: Promise<Connection> | null
-  /** When connecting failed last; 0 if it did not. */
-  failedAtMs: number
-}
-
-const READ_BUFFER_BYTES = 65_536
-
 export class Cluster {
   readonly config: ClientConfig
   private readonly io: Io
   private readonly hooks: ClusterHooks
-  private readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
-  private readonly bootstrap: readonly Node[]
-  private readonly brokers = new Map<number, Node>()
+  private readonly brokers: Brokers
   private readonly topics = new Map<string, TopicPicture>()
   /** What metadata said of topics that cannot be used. */
   private readonly refusals = new Map<string, number>()
@@ -111,7 +91,6 @@ export class Cluster {
   private metadataAtMs = Number.NEGATIVE_INFINITY
   private isStale = true
   private refreshing: Promise<unknown> | null = null
-  private hasConnected = false
   private isClosed = false
 
   /** Connects only when the first call is made. Throws an OptionError. */
@@ -119,18 +98,17 @@ export class Cluster {
     this.io = io
     this.hooks = hooks
     this.config = resolveClientConfig(options)
-    this.bootstrap = this.config.bootstrap.map((address, i) => newNode(-1 - i, address))
+    this.brokers = new Brokers(io, this.config, hooks)
   }
 
   /** Node ids of the brokers, as of the last metadata. */
   get nodeIds(): readonly number[] {
-    return [...this.brokers.keys()]
+    return this.brokers.ids
   }
 
   /** How errors name a broker. */
   label(nodeId: number): string {
-    const node = this.brokers.get(nodeId)
-    return node === undefined ? `broker ${nodeId}` : labelOf(node)
+    return this.brokers.label(nodeId)
   }
 
   /** Repeats `attempt` until it succeeds, fails for good, or the deadline passes. `what` names the call in errors. */
@@ -149,13 +127,20 @@ export class Cluster {
         return await attempt({ deadlineMs, signal, mayBeDone, asked: undefined })
       } catch (error) {
         this.check(signal)
+        const { telemetry } = this.config
+        if (!isRetriable(error)) telemetry.failed(error)
         if (!isRetriable(error)) throw error
         mayBeDone ||= isAnswerLost(error)
         const nowMs = this.io.clock.monotonicMs()
-        if (!this.hasConnected && nowMs - startMs >= this.config.bootstrapTimeoutMs) throw error
+        const afterMs = nowMs - startMs
+        const isNowhere = !this.brokers.hasConnected && afterMs >= this.config.bootstrapTimeoutMs
         const waitMs = this.backoffMs(tries)
         const isLast = tries > this.config.retries || nowMs + waitMs >= deadlineMs
-        if (isLast) throw gaveUp(what, nowMs - startMs, tries, error)
+        if (isNowhere || isLast) {
+          telemetry.failed(error)
+          throw isNowhere ? error : gaveUp(what, afterMs, tries, error)
+        }
+        telemetry.retrying(what, error, tries, waitMs)
         if (needsMetadata(error)) this.isStale = true
         await this.pause(waitMs, signal)
       }
@@ -173,7 +158,7 @@ export class Cluster {
     const connection = await this.connect(target, attempt)
     attempt.asked = connection.label
     const body = typeof request === 'function' ? request(connection.version(name)) : request
-    const timeoutMs = Math.min(requestTimeoutMs, this.leftMs(attempt))
+    const timeoutMs = Math.min(requestTimeoutMs, leftMs(this.io, attempt))
     const answer = connection.send(name, body, { timeoutMs, signal: attempt.signal })
     if (this.hooks.answered !== undefined) await this.hooks.answered(name, await answer, attempt)
     return answer
@@ -191,7 +176,7 @@ export class Cluster {
       allowAutoTopicCreation: allowAutoTopicCreation && asked !== null,
     }
     const answer = await this.request('any', 'Metadata', request, attempt)
-    if (answer.errorCode === errorCode('REBOOTSTRAP_REQUIRED')) this.forgetBrokers()
+    if (answer.errorCode === errorCode('REBOOTSTRAP_REQUIRED')) this.brokers.forgetAll()
     if (answer.errorCode !== 0)
       throw new AnswerError(answer.errorCode, { api: 'Metadata', broker: attempt.asked })
     this.learnBrokers(answer)
@@ -247,25 +232,20 @@ export class Cluster {
 
   /** The open connection to this broker, or null. */
   openConnection(nodeId: number): Connection | null {
-    const connection = this.brokers.get(nodeId)?.connection ?? null
-    return connection?.isOpen === true ? connection : null
+    return this.brokers.openConnection(nodeId)
   }
 
   /** Closes all connections; what is under way fails with a ClosedError. */
   close(): void {
     this.isClosed = true
     const error = new ClosedError()
-    for (const node of [...this.bootstrap, ...this.brokers.values()]) node.connection?.close(error)
+    this.brokers.close(error)
     for (const reject of [...this.pauses]) reject(error)
   }
 
   private check(signal: AbortSignal | undefined): void {
     if (this.isClosed) throw new ClosedError()
     signal?.throwIfAborted()
-  }
-
-  private leftMs(attempt: Attempt): number {
-    return Math.max(1, Math.ceil(attempt.deadlineMs - this.io.clock.monotonicMs()))
   }
 
   private backoffMs(tries: number): number {
@@ -292,100 +272,17 @@ export class Cluster {
 
   /** An open connection to one broker, for callers that send on it themselves. */
   async connect(target: Target, attempt: Attempt): Promise<Connection> {
-    if (target === 'any') return this.connectAny(attempt)
+    if (target === 'any') return this.brokers.openAny(attempt)
     const isKnown = target === 'controller' ? this.controllerId >= 0 : this.brokers.has(target)
     if (!isKnown || !this.isFresh) await this.refresh(attempt)
     const id = target === 'controller' ? this.controllerId : target
     // A cluster without a controller at the moment: any broker answers, with the error that fits.
-    if (target === 'controller' && id < 0) return this.connectAny(attempt)
-    const node = this.brokers.get(id)
-    if (node === undefined) {
-      const advice = 'see whether it runs'
-      throw new ConnectionError(`broker ${id} is not in the cluster at the moment`, { advice })
-    }
-    return this.open(node, attempt)
-  }
-
-  /** The least busy of the open connections; else the first broker that can be reached, bootstrap addresses last. */
-  private async connectAny(attempt: Attempt): Promise<Connection> {
-    const nodes = [...this.brokers.values(), ...this.bootstrap]
-    const open = nodes.map(n => n.connection).filter(c => c?.isOpen === true)
-    if (open.length > 0) {
-      return open.reduce((a, b) => (b!.inFlightCount < a!.inFlightCount ? b : a))!
-    }
-    // Those that failed longest ago come first; the sort is stable, so that otherwise bootstrap addresses come last.
-    nodes.sort((a, b) => a.failedAtMs - b.failedAtMs)
-    const failures: ConnectionError[] = []
-    for (const node of nodes) {
-      try {
-        return await this.open(node, attempt)
-      } catch (error) {
-        if (!(error instanceof ConnectionError)) throw error
-        failures.push(error)
-        if (this.io.clock.monotonicMs() >= attempt.deadlineMs) break
-      }
-    }
-    throw failures.length === 1 ? failures[0] : noneReachable(failures)
-  }
-
-  private open(node: Node, attempt: Attempt): Promise<Connection> {
-    if (node.connection?.isOpen === true) return Promise.resolve(node.connection)
-    node.opening ??= this.openNew(node, this.leftMs(attempt)).finally(() => {
-      node.opening = null
-    })
-    return abortable(node.opening, attempt.signal)
-  }
-
-  private async openNew(node: Node, timeoutMs: number): Promise<Connection> {
-    const isAdvertised = node.id >= 0 && this.hasConnected
-    try {
-      const connection = await Connection.open(this.io, {
-        ...this.config,
-        host: node.host,
-        port: node.port,
-        label: labelOf(node),
-        connectTimeoutMs: Math.min(this.config.connectTimeoutMs, timeoutMs),
-        readBuffer: this.readBuffer,
-        watch: this.hooks.watch?.(node.id, labelOf(node)),
-        unreachableAdvice: isAdvertised
-          ? "the cluster itself gave this address: check that the broker runs, and its setting 'advertised.listeners'"
-          : undefined,
-      })
-      this.adopt(node, connection)
-      return connection
-    } catch (error) {
-      node.failedAtMs = this.io.clock.monotonicMs()
-      throw error
-    }
-  }
-
-  private adopt(node: Node, connection: Connection): void {
-    if (this.isClosed) {
-      connection.close()
-      throw new ClosedError()
-    }
-    this.hasConnected = true
-    node.failedAtMs = 0
-    node.connection = connection
-    connection.whenClosed(() => {
-      if (node.connection === connection) node.connection = null
-    })
-    if (node.id < 0) return
-    for (const { connection: spare } of this.bootstrap) {
-      if (spare !== null && spare.inFlightCount === 0) spare.close()
-    }
+    if (target === 'controller' && id < 0) return this.brokers.openAny(attempt)
+    return this.brokers.open(id, attempt)
   }
 
   private learnBrokers(answer: ResponseOf<'Metadata'>): void {
-    const gone = new Set(this.brokers.keys())
-    for (const { nodeId, host, port } of answer.brokers) {
-      const node = this.brokers.get(nodeId)
-      if (node?.host === host && node.port === port) gone.delete(nodeId)
-    }
-    for (const nodeId of gone) this.forget(nodeId)
-    for (const { nodeId, host, port } of answer.brokers) {
-      if (!this.brokers.has(nodeId)) this.brokers.set(nodeId, newNode(nodeId, { host, port }))
-    }
+    this.brokers.learn(answer.brokers)
     this.controllerId = answer.controllerId
     this.metadataAtMs = this.io.clock.monotonicMs()
     this.isStale = false
@@ -397,6 +294,7 @@ export class Cluster {
     if (code === 0) {
       const partitions: PartitionPicture[] = []
       for (const p of topic.partitions) partitions[p.partitionIndex] = p
+      this.tellOfLeaders(name, partitions)
       this.topics.set(name, { topicId: topic.topicId, partitions })
       this.refusals.delete(name)
       return
@@ -410,16 +308,15 @@ export class Cluster {
     }
   }
 
-  private forgetBrokers(): void {
-    for (const nodeId of [...this.brokers.keys()]) this.forget(nodeId)
-  }
-
-  private forget(nodeId: number): void {
-    const node = this.brokers.get(nodeId)
-    this.brokers.delete(nodeId)
-    node?.connection?.close(
-      new ConnectionError(`${this.label(nodeId)} has left the cluster or moved`, {}),
-    )
+  private tellOfLeaders(topic: string, partitions: readonly PartitionPicture[]): void {
+    const before = this.topics.get(topic)?.partitions ?? []
+    for (const [partition, { leaderId, leaderEpoch }] of partitions.entries()) {
+      const from = before[partition]?.leaderId
+      if (from === undefined || from === leaderId) continue
+      const fields = { topic, partition, from, to: leaderId, leaderEpoch }
+      if (leaderId >= 0) this.config.telemetry.info('the leader has moved', fields)
+      else this.config.telemetry.warn('the partition has no leader', fields)
+    }
   }
 
   /** Keeps the process alive, unlike other timers: someone waits for what comes after. */
@@ -446,38 +343,11 @@ export class Cluster {
   }
 }
 
-function newNode(id: number, { host, port }: Address): Node {
-  return { id, host, port, connection: null, opening: null, failedAtMs: 0 }
-}
-
-function labelOf(node: Node): string {
-  return node.id < 0 ? formatAddress(node) : `broker ${node.id} at ${formatAddress(node)}`
-}
-
-/** Settles as `promise` does, or rejects when the signal says so; `promise` goes on for its other users. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason as Error)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
-}
-
 /** Whether a request that may change something was sent and nobody knows what became of it. */
 function isAnswerLost(error: unknown): boolean {
   if (!(error instanceof TimeoutError || error instanceof ConnectionError)) return false
   const wasSent = error instanceof TimeoutError || !error.neverOpened
   return wasSent && error.place.api !== undefined && error.place.api !== 'Metadata'
-}
-
-function noneReachable(failures: readonly ConnectionError[]): ConnectionError {
-  const reasons = failures.map(f => f.message.replace(/\.$/, '')).join('; ')
-  return new ConnectionError(`not one of ${failures.length} brokers can be reached: ${reasons}`, {
-    neverOpened: true,
-    cause: failures.at(-1),
-  })
 }
 
 function gaveUp(what: string, afterMs: number, tries: number, cause: unknown): TimeoutError {

@@ -2,7 +2,11 @@
  * The client's options: one table with what each means and its default. Where Kafka's clients have the same setting, its
  * name stands in the remark.
  */
+import type { Registry } from 'prom-client'
+import { meterIn } from './client-metrics.ts'
 import { OptionError } from './errors.ts'
+import { isLogger, type Logger, silent } from './logger.ts'
+import { Telemetry } from './telemetry.ts'
 
 /** How this client names itself to brokers (KIP-511). The version is package.json's; a test keeps them equal. */
 export const SOFTWARE_NAME = 'ottla'
@@ -40,6 +44,12 @@ export interface ClientOptions {
   readonly allowAutoTopicCreation?: boolean | undefined
   /** Largest response that is accepted; what claims to be larger is no Kafka broker. Default: 128 MiB. */
   readonly maxResponseBytes?: number | undefined
+  /** A registry of prom-client, for what this client counts about itself; clients may share one. Default: nothing is counted. */
+  readonly metrics?: Registry | undefined
+  /** A logger such as pino's, or the console. Null: none. Default: what somebody should look at, on standard error. */
+  readonly logger?: Logger | null | undefined
+  /** Spans and trace headers, where the program has set up OpenTelemetry. Default: yes. */
+  readonly tracing?: boolean | undefined
 }
 
 export interface ClientConfig {
@@ -55,6 +65,8 @@ export interface ClientConfig {
   readonly metadataMaxAgeMs: number
   readonly allowAutoTopicCreation: boolean
   readonly maxResponseBytes: number
+  readonly telemetry: Telemetry
+  readonly tracing: boolean
 }
 
 /** Default and lowest value of each option that is a number. */
@@ -70,7 +82,7 @@ const NUMBERS = {
   maxResponseBytes: [134_217_728, 1024],
 } as const satisfies { readonly [Name in keyof ClientOptions]?: readonly [number, number] }
 
-/** Fills in the defaults. Throws one OptionError that lists everything that is wrong. */
+/** Fills in the defaults; without a logger, none. Throws one OptionError that lists everything that is wrong. */
 export function resolveClientConfig(options: ClientOptions): ClientConfig {
   const wrong: string[] = []
   const clientId = options.clientId ?? SOFTWARE_NAME
@@ -80,9 +92,24 @@ export function resolveClientConfig(options: ClientOptions): ClientConfig {
     clientId,
     ...numberOptions(NUMBERS, options, wrong),
     allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
+    telemetry: telemetryOf(options, clientId, wrong),
+    tracing: options.tracing ?? true,
   }
   if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)
   return config
+}
+
+function telemetryOf(
+  { logger, metrics }: ClientOptions,
+  clientId: string,
+  wrong: string[],
+): Telemetry {
+  const isRegistry = metrics === undefined || typeof metrics.registerMetric === 'function'
+  if (!isRegistry) wrong.push('metrics is not a Registry of prom-client')
+  const hasMethods = logger === undefined || logger === null || isLogger(logger)
+  if (!hasMethods) wrong.push('logger lacks one of the methods debug, info and warn')
+  const meter = metrics === undefined || !isRegistry ? null : meterIn(metrics, clientId)
+  return new Telemetry(clientId, logger ?? silent, meter)
 }
 
 /** Default, lowest and, where there is one, highest value. */

@@ -11,6 +11,7 @@ import { HeartbeatMember } from './group-heartbeats.ts'
 import type { Membership } from './group-link.ts'
 import { GroupMember } from './group-member.ts'
 import type { OffsetToCommit } from './group-offsets.ts'
+import { listed, type Telemetry } from './telemetry.ts'
 import { type TopicPartition, without } from './topic-partition.ts'
 
 export class GroupShare<K, V> {
@@ -18,6 +19,7 @@ export class GroupShare<K, V> {
   /** Why the membership is over. */
   error: Error | null = null
   private readonly io: Io
+  private readonly telemetry: Telemetry
   private readonly group: GroupConfig
   private readonly config: ConsumerConfig<K, V>
   private readonly fetcher: Fetcher<K, V>
@@ -35,6 +37,7 @@ export class GroupShare<K, V> {
     changed: () => void,
   ) {
     this.io = io
+    this.telemetry = cluster.config.telemetry
     this.group = group
     this.config = config
     this.fetcher = fetcher
@@ -79,6 +82,7 @@ export class GroupShare<K, V> {
 
   /** Each partition goes on where the group has committed. */
   private async takeOver(added: readonly TopicPartition[]): Promise<void> {
+    this.tell('info', 'partitions are taken over', { partitions: listed(added) })
     const offsets = added.length === 0 ? [] : await this.member.committed(added)
     const assigned = offsets.map(({ topic, partition, offset, leaderEpoch }) => {
       const one = new AssignedPartition<K, V>(topic, partition)
@@ -92,6 +96,7 @@ export class GroupShare<K, V> {
   }
 
   private async handOver(partitions: readonly TopicPartition[]): Promise<void> {
+    this.tell('info', 'partitions are given up', { partitions: listed(partitions) })
     try {
       const gone = without(this.fetcher.assignment, without(this.fetcher.assignment, partitions))
       for (const partition of gone) partition.isLeaving = true
@@ -107,6 +112,7 @@ export class GroupShare<K, V> {
 
   private lose(): void {
     const partitions = this.fetcher.assignment.map(({ topic, partition }) => ({ topic, partition }))
+    this.tell('warn', 'partitions have gone to others', { partitions: listed(partitions) })
     this.letGo(partitions)
     this.config.rebalance.lost?.(partitions)
   }
@@ -118,13 +124,21 @@ export class GroupShare<K, V> {
     this.changed()
   }
 
+  private notCommitted({ message: reason }: Error): void {
+    if (!this.isClosed) this.tell('warn', 'offsets were not committed', { reason })
+  }
+
+  private tell(level: 'info' | 'warn', message: string, fields: object): void {
+    this.telemetry[level](message, { group: this.group.groupId, ...fields })
+  }
+
   private arm(): void {
     const { autoCommit, autoCommitIntervalMs } = this.group
     if (!autoCommit || this.isClosed) return
     this.timer?.cancel()
     this.timer = this.io.clock.timer(autoCommitIntervalMs, () => {
       // What fails now is tried again the next time, and at the end.
-      this.commit(undefined, {}).catch(() => {})
+      this.commit(undefined, {}).catch(error => this.notCommitted(error as Error))
       this.arm()
     })
   }

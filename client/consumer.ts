@@ -11,6 +11,7 @@
  * moves past it.
  */
 import type { Io } from '../protocol/io.ts'
+import type { ClientMeter, ConsumerFigures } from './client-meter.ts'
 import type { CallOptions, Cluster } from './cluster.ts'
 import {
   type ConsumerConfig,
@@ -28,6 +29,7 @@ import type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
 import type { Producer } from './producer.ts'
 import type { Bytes } from './serializers.ts'
 import type { TopicPartition } from './topic-partition.ts'
+import { Tracing } from './tracing.ts'
 
 export interface Assignment extends TopicPartition {
   /** Default: `autoOffsetReset`. */
@@ -73,7 +75,11 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   /** Counts what came in, so that nothing comes unseen between a look and a wait. */
   private arrivals = 0
   private isClosed = false
+  private lastPollMs = 0
   private readonly io: Io
+  private readonly meter: ClientMeter | null
+  private readonly tracing: Tracing | null
+  private readonly tellFigures = () => this.figures()
   private readonly share: GroupShare<K, V> | null
   /** Whose records the application has at the moment. */
   private isHandling = false
@@ -110,7 +116,12 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     this.places = new Places(io, lookups, autoOffsetReset, changed)
     this.share =
       group === null ? null : new GroupShare(io, lookups, group, this.config, this.fetcher, changed)
-    const who = group?.groupId ?? lookups.config.clientId
+    const { clientId, telemetry, tracing } = lookups.config
+    this.meter = telemetry.meter
+    this.meter?.consumers.add(this.tellFigures)
+    this.lastPollMs = io.clock.monotonicMs()
+    this.tracing = tracing ? Tracing.find(clientId) : null
+    const who = group?.groupId ?? clientId
     this.failed =
       retry === null || makeProducer === undefined
         ? null
@@ -199,6 +210,21 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     return position < 0 || end < 0 ? null : Math.max(0, end - position)
   }
 
+  private figures(): ConsumerFigures {
+    const { assignment } = this.fetcher
+    const idleMs = this.io.clock.monotonicMs() - this.lastPollMs
+    return {
+      group: this.groupId,
+      assignedPartitions: assignment.length,
+      bufferedBytes: assignment.reduce((sum, { bytesLeft }) => sum + bytesLeft, 0),
+      secondsSincePoll: this.waiting.size > 0 ? 0 : idleMs / 1_000,
+      lags: assignment.flatMap(({ topic, partition }) => {
+        const lag = this.lag(topic, partition)
+        return lag === null ? [] : [{ topic, partition, lag }]
+      }),
+    }
+  }
+
   /** The next batch of any partition, in turn. Waits until there is one; null once the consumer is closed. */
   async nextBatch({ signal }: ReadOptions = {}): Promise<ConsumerBatch<K, V> | null> {
     this.finish()
@@ -263,9 +289,10 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
 
   /** Calls the handler for each batch, one after the other, until the consumer is closed or the signal says so. */
   async eachBatch(
-    handle: (batch: ConsumerBatch<K, V>, handling: Handling) => Promise<void> | void,
+    given: (batch: ConsumerBatch<K, V>, handling: Handling) => Promise<void> | void,
     options: ReadOptions = {},
   ): Promise<void> {
+    const handle = this.tracing?.handlingBatches(this.groupId, given) ?? given
     for (;;) {
       const batch = await this.nextBatch(options)
       if (batch === null) return
@@ -280,9 +307,10 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
    * else it ends this call.
    */
   async eachMessage(
-    handle: MessageHandler<K, V>,
+    given: MessageHandler<K, V>,
     { signal, concurrency = 1 }: MessageOptions = {},
   ): Promise<void> {
+    const handle = this.tracing?.handling(this.groupId, given) ?? given
     if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
       throw new OptionError(`concurrency is ${concurrency}, not a whole number of at least 1.`)
     }
@@ -322,9 +350,14 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     this.wake()
     await this.share?.close()
     this.fetcher.close()
+    if (this.meter !== null) this.meter.consumers.delete(this.tellFigures)
     await this.failed?.close()
     for (const cluster of this.clusters) cluster.close()
     this.wake()
+  }
+
+  private get groupId(): string {
+    return this.config.group?.groupId ?? ''
   }
 
   private checkOpen(): void {
@@ -400,6 +433,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   /** Records of the next partition, in turn, that has any; null if none has. */
   private async take(): Promise<Current<K, V> | null> {
     const { assignment } = this.fetcher
+    if (this.meter !== null) this.lastPollMs = this.io.clock.monotonicMs()
     for (let i = 0; i < assignment.length; i++) {
       const partition = assignment[(this.turn + i) % assignment.length]!
       if (partition.isPaused || partition.isLeaving) continue
@@ -416,6 +450,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     while (partition.round === round && partition.fetched.length > 0) {
       const fetched = partition.fetched[0]!
       try {
+        const { bytesLeft } = fetched
         const batch = fetched.nextBatch(partition.position)
         const records = batch instanceof Promise ? await batch : batch
         if (partition.round !== round) return null
@@ -424,6 +459,8 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
           partition.position = Math.max(partition.position, fetched.endOffset)
           this.fetcher.schedule()
         } else if (records.length > 0) {
+          const bytes = bytesLeft - fetched.bytesLeft
+          this.meter?.handedOut(partition.topic, records.length, bytes)
           return { partition, round, records, leaderEpoch: fetched.leaderEpoch, next: 0 }
         }
       } catch (error) {

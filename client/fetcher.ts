@@ -260,7 +260,7 @@ export class Fetcher<K, V> {
     try {
       await this.cluster.connect(lane.nodeId, attemptNow(this.io, this.cluster))
     } catch (error) {
-      for (const partition of partitions) this.failed(partition, error as Error)
+      this.failedAll(partitions, error as Error)
     }
     lane.isBusy = false
     this.schedule()
@@ -285,10 +285,8 @@ export class Fetcher<K, V> {
     })
     const finish = (error: Error | null) => {
       lane.isBusy = false
-      for (const partition of partitions) {
-        partition.isFetching = false
-        if (error !== null) this.failed(partition, error)
-      }
+      for (const partition of partitions) partition.isFetching = false
+      if (error !== null) this.failedAll(partitions, error)
       this.schedule()
     }
     const request = {
@@ -358,7 +356,7 @@ export class Fetcher<K, V> {
     }
     if (code !== 0) {
       const place = { api: 'Fetch', broker, topic, partition: index }
-      return this.failed(partition, new AnswerError(code, place))
+      return this.failedAll([partition], new AnswerError(code, place))
     }
     partition.failures = 0
     if (preferredReadReplica >= 0) {
@@ -380,6 +378,18 @@ export class Fetcher<K, V> {
     } catch (error) {
       partition.error = error as Error
     }
+  }
+
+  private failedAll(partitions: readonly AssignedPartition<K, V>[], error: Error): void {
+    const failures = Math.max(...partitions.map(one => one.failures))
+    for (const partition of partitions) this.failed(partition, error)
+    if (this.isClosed) return
+    const [{ topic, partition }] = partitions as [AssignedPartition<K, V>]
+    const which =
+      partitions.length === 1 ? `${topic}-${partition}` : `${partitions.length} partitions`
+    const { telemetry } = this.cluster.config
+    if (isRetriable(error)) telemetry.retrying(`reading ${which}`, error, failures + 1)
+    else telemetry.failed(error)
   }
 
   private failed(partition: AssignedPartition<K, V>, error: Error): void {

@@ -126,7 +126,9 @@ export class HeartbeatMember implements Membership {
         if (this.isClosed) return
         if (!this.recover(error as Error)) return
         failures++
-        await this.pause(backoffMs(this.io, this.cluster, failures))
+        const waitMs = backoffMs(this.io, this.cluster, failures)
+        this.link.retrying(error, failures, waitMs)
+        await this.pause(waitMs)
       }
     }
   }
@@ -136,11 +138,14 @@ export class HeartbeatMember implements Membership {
     this.saysAll = true
     const name = error instanceof AnswerError ? error.error : ''
     if (name === 'FENCED_MEMBER_EPOCH' || name === 'UNKNOWN_MEMBER_ID') {
+      const message = 'the group has gone on without this member, which joins again'
+      this.link.warn(message, { error: name, generation: this.generation })
       this.lose()
       return true
     }
     if (isRetriable(error)) return true
     this.lose()
+    this.link.warn('the membership is over', { reason: error.message })
     this.owner.failed(error)
     return false
   }
@@ -172,7 +177,12 @@ export class HeartbeatMember implements Membership {
     this.saysAll = false
     this.epoch = answer.memberEpoch
     this.intervalMs = answer.heartbeatIntervalMs
-    if (answer.assignment !== null) this.target = answer.assignment.topicPartitions
+    if (isJoining) {
+      this.link.info('joined', { memberId: this.memberId, generation: this.generation })
+    }
+    if (answer.assignment === null) return
+    this.target = answer.assignment.topicPartitions
+    this.link.rebalanced()
   }
 
   /** What is subscribed to; an empty pattern takes back one that was there before (version 0 knows none). */

@@ -83,7 +83,9 @@ export class GroupLink {
     offsets: readonly OffsetToCommit[],
     options: CallOptions,
   ): Promise<void> {
-    return this.cluster.run('committing offsets', options, async attempt => {
+    const { meter } = this.cluster.config.telemetry
+    const startMs = this.io.clock.monotonicMs()
+    const committed = this.cluster.run('committing offsets', options, async attempt => {
       try {
         await this.atCoordinator(attempt, id =>
           commitOffsets(this.cluster, id, committer(), offsets, attempt),
@@ -93,6 +95,10 @@ export class GroupLink {
         throw new AnswerError(error.code, error.place, error.detail, true)
       }
     })
+    if (meter === null) return committed
+    return committed.then(() =>
+      meter.committed(this.groupId, this.io.clock.monotonicMs() - startMs),
+    )
   }
 
   /** What the group has committed. */
@@ -105,6 +111,25 @@ export class GroupLink {
         fetchOffsets(this.cluster, id, this.groupId, partitions, attempt),
       ),
     )
+  }
+
+  /** A line about the group. */
+  info(message: string, fields: object = {}): void {
+    this.cluster.config.telemetry.info(message, { group: this.groupId, ...fields })
+  }
+
+  /** A line about the group, for who should look. */
+  warn(message: string, fields: object): void {
+    this.cluster.config.telemetry.warn(message, { group: this.groupId, ...fields })
+  }
+
+  /** An attempt to be a member has failed. */
+  retrying(error: unknown, tries: number, waitMs: number): void {
+    this.cluster.config.telemetry.retrying(`membership of ${this.groupId}`, error, tries, waitMs)
+  }
+
+  rebalanced(): void {
+    this.cluster.config.telemetry.meter?.rebalanced(this.groupId)
   }
 
   /** Throws an AnswerError unless the code is 0. */

@@ -64,6 +64,8 @@ export class GroupMember implements Membership {
   /** What the last share was computed from; when it has changed the group has to meet again. */
   private seenTopics = ''
   private mustRejoin = false
+  /** Topics that do not exist, as was said once. */
+  private readonly missing = new Set<string>()
 
   constructor(io: Io, cluster: Cluster, config: GroupConfig, owner: GroupOwner) {
     this.io = io
@@ -136,7 +138,9 @@ export class GroupMember implements Membership {
         if (this.isClosed) break
         if (!(await this.recover(error as Error))) return
         failures++
-        await this.pause(backoffMs(this.io, this.cluster, failures))
+        const waitMs = backoffMs(this.io, this.cluster, failures)
+        this.link.retrying(error, failures, waitMs)
+        await this.pause(waitMs)
       }
     }
     await this.giveUp().catch(() => {})
@@ -147,6 +151,8 @@ export class GroupMember implements Membership {
     const name = error instanceof AnswerError ? error.error : ''
     const isForgotten = name === 'UNKNOWN_MEMBER_ID' || name === 'ILLEGAL_GENERATION'
     if (isForgotten) {
+      const message = 'the group has gone on without this member, which joins again'
+      this.link.warn(message, { error: name, generation: this.generation })
       if (name === 'UNKNOWN_MEMBER_ID') this.memberId = ''
       this.drop()
       return true
@@ -156,6 +162,7 @@ export class GroupMember implements Membership {
       return true
     }
     this.drop()
+    this.link.warn('the membership is over', { reason: error.message })
     this.owner.failed(error)
     return false
   }
@@ -187,6 +194,10 @@ export class GroupMember implements Membership {
       this.sendSync(id, joined, known, attempt),
     )
     this.isJoining = false
+    const { memberId, generation } = this
+    const { protocol: assignor, isLeader } = joined
+    this.link.rebalanced()
+    this.link.info('joined', { memberId, generation, assignor, isLeader })
     await this.take(share)
   }
 
@@ -285,9 +296,10 @@ export class GroupMember implements Membership {
       await this.pause(this.config.heartbeatIntervalMs)
       if (this.isClosed || this.mustRejoin) return
       try {
-        if (await this.beat()) return
+        if (await this.beat()) return this.link.info('rebalance', { reason: 'others come or go' })
         lastMs = this.io.clock.monotonicMs()
-        if (!this.cluster.isFresh && (await this.hasChanged())) return
+        if (this.cluster.isFresh || !(await this.hasChanged())) continue
+        return this.link.info('rebalance', { reason: 'topics or their partitions have changed' })
       } catch (error) {
         const silentMs = this.io.clock.monotonicMs() - lastMs
         if (!isRetriable(error) || silentMs > this.config.sessionTimeoutMs) throw error
@@ -343,11 +355,16 @@ export class GroupMember implements Membership {
     for (const name of [...names].sort()) {
       try {
         counts.set(name, (await this.cluster.topic(name, attempt)).partitions.length)
+        this.missing.delete(name)
       } catch (error) {
         // A topic may come later; who subscribes to it has no share of it until then.
         const isMissing =
           error instanceof AnswerError && error.error === 'UNKNOWN_TOPIC_OR_PARTITION'
         if (!isMissing) throw error
+        if (this.missing.has(name)) continue
+        this.missing.add(name)
+        const advice = 'check the name, or create it; it is read as soon as it is there'
+        this.link.warn(`topic '${name}' does not exist`, { topic: name, advice })
       }
     }
     return counts

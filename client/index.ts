@@ -49,6 +49,7 @@ export {
   Partitioners,
   ResourcePatternTypes,
 } from './kafkajs/index.ts'
+export type { Logger } from './logger.ts'
 export type { PartitionerName, PartitionFunction, PartitionQuestion } from './partitioner.ts'
 export type {
   Headers,

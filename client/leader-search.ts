@@ -26,6 +26,7 @@ export class LeaderSearch<W extends Wanted> {
   private readonly wanted = new Set<W>()
   private isRunning = false
   private isClosed = false
+  private lastError: unknown = null
 
   constructor(io: Io, cluster: Cluster, owner: SearchOwner<W>) {
     this.io = io
@@ -63,6 +64,8 @@ export class LeaderSearch<W extends Wanted> {
       const isMissed = await Promise.all([...this.wanted].map(wanted => this.find(wanted)))
       if (!isMissed.includes(true)) continue
       const waitMs = backoffMs(this.io, this.cluster, tries)
+      const what = `looking for the leaders of ${this.wanted.size} partitions`
+      this.cluster.config.telemetry.retrying(what, this.lastError, tries, waitMs)
       await new Promise<void>(resolve => this.io.clock.timer(waitMs, resolve, true))
       this.cluster.distrust()
     }
@@ -81,6 +84,7 @@ export class LeaderSearch<W extends Wanted> {
       return false
     } catch (error) {
       if (this.isClosed) return false
+      this.lastError = error
       if (this.owner.missed(wanted, error as Error)) return true
       this.wanted.delete(wanted)
       return false

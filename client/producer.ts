@@ -13,6 +13,7 @@
  */
 import type { Io, Timer } from '../protocol/io.ts'
 import { BatchMemory, PartitionQueue } from './accumulator.ts'
+import type { ProducerFigures } from './client-meter.ts'
 import type { Cluster } from './cluster.ts'
 import {
   type Appendable,
@@ -32,6 +33,7 @@ import {
 } from './producer-config.ts'
 import { Sender } from './sender.ts'
 import type { Bytes, Serializer } from './serializers.ts'
+import { Tracing } from './tracing.ts'
 
 export type HeaderValue = Bytes | null
 /** Headers by name, several of one name as a list; or a list, which keeps an order across names. */
@@ -103,6 +105,12 @@ export class Producer<K = Bytes, V = Bytes> {
   private timer: Timer | null = null
   private readonly flushes: (() => void)[] = []
   private isClosing = false
+  private readonly tracing: Tracing | null
+  private readonly figures = (): ProducerFigures => ({
+    usedBytes: this.memory.used,
+    limitBytes: this.config.bufferBytes,
+    waitingRecords: this.waitingCount,
+  })
 
   /** Nothing happens before the first record. Throws an OptionError. */
   constructor(io: Io, cluster: Cluster, options: ProducerOptions<K, V> = {}) {
@@ -113,10 +121,18 @@ export class Producer<K = Bytes, V = Bytes> {
     this.sender = new Sender(io, cluster, this.config, this.memory, {
       settled: () => this.settled(),
     })
+    const { tracing, clientId, telemetry } = cluster.config
+    this.tracing = tracing ? Tracing.find(clientId) : null
+    telemetry.meter?.producers.add(this.figures)
   }
 
   /** Resolves when the record is written as `acks` asks. */
-  send(record: NewRecord<K, V>, { signal }: SendOptions = {}): Promise<RecordPosition> {
+  send(record: NewRecord<K, V>, options: SendOptions = {}): Promise<RecordPosition> {
+    if (this.tracing === null) return this.sendOne(record, options)
+    return this.tracing.sending(record.topic, [record], ([one]) => this.sendOne(one!, options))
+  }
+
+  private sendOne(record: NewRecord<K, V>, { signal }: SendOptions): Promise<RecordPosition> {
     return new Promise((resolve, reject) => {
       const delivery = new OneDelivery(resolve, reject)
       if (signal !== undefined) {
@@ -131,7 +147,16 @@ export class Producer<K = Bytes, V = Bytes> {
   sendBatch(
     topic: string,
     messages: readonly Message<K, V>[],
-    { signal }: SendOptions = {},
+    options: SendOptions = {},
+  ): Promise<BatchPosition[]> {
+    if (this.tracing === null) return this.sendMany(topic, messages, options)
+    return this.tracing.sending(topic, messages, traced => this.sendMany(topic, traced, options))
+  }
+
+  private sendMany(
+    topic: string,
+    messages: readonly Message<K, V>[],
+    { signal }: SendOptions,
   ): Promise<BatchPosition[]> {
     return new Promise((resolve, reject) => {
       const delivery = new ManyDelivery(messages.length, resolve, reject)
@@ -158,7 +183,8 @@ export class Producer<K = Bytes, V = Bytes> {
     { signal, maxOutstanding = DEFAULT_OUTSTANDING }: StreamOptions = {},
   ): Promise<number> {
     const delivery = new StreamDelivery()
-    for await (const record of source) {
+    for await (const given of source) {
+      const record = this.tracing?.created(given.topic, given) ?? given
       delivery.begin()
       this.accept(record.topic, record, delivery)
       await delivery.room(maxOutstanding - 1, signal)
@@ -193,6 +219,7 @@ export class Producer<K = Bytes, V = Bytes> {
     for (const waiting of this.takeAllWaiting()) waiting.delivery.failed(error)
     this.sender.close(error)
     this.timer?.cancel()
+    this.cluster.config.telemetry.meter?.producers.delete(this.figures)
     this.cluster.close()
   }
 

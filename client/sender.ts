@@ -9,7 +9,7 @@
  * A batch leaves its queue when it is written, refused for good, or older than the delivery timeout; until then every
  * failure leads to another attempt, in the order of the queue.
  */
-import type { RequestInput, ResponseOf } from '../protocol/apis.ts'
+import type { ResponseOf } from '../protocol/apis.ts'
 import type { CodecName } from '../protocol/compression.ts'
 import { errorCode } from '../protocol/errors.ts'
 import type { Io, Timer } from '../protocol/io.ts'
@@ -18,7 +18,9 @@ import type { Cluster } from './cluster.ts'
 import type { Connection } from './connection.ts'
 import { AnswerError, isRetriable, needsMetadata, TimeoutError } from './errors.ts'
 import { attemptNow, backoffMs, LeaderSearch } from './leader-search.ts'
-import { answerTo, type ProduceBatch } from './produce-batch.ts'
+import type { ProduceBatch } from './produce-batch.ts'
+import { produceRequest, readAnswer } from './produce-request.ts'
+import { nameOf } from './telemetry.ts'
 
 export interface SenderOptions {
   readonly acks: -1 | 0 | 1
@@ -54,7 +56,6 @@ const GAPS: ReadonlySet<number> = new Set(
     errorCode,
   ),
 )
-const DUPLICATE = errorCode('DUPLICATE_SEQUENCE_NUMBER')
 const TOO_LARGE = new Set([errorCode('MESSAGE_TOO_LARGE'), errorCode('RECORD_LIST_TOO_LARGE')])
 
 export class Sender {
@@ -189,6 +190,9 @@ export class Sender {
       batch.attempts++
       queue.inFlight++
       bytes += batch.size
+      if (batch.attempts > 1) {
+        this.cluster.config.telemetry.meter?.resent(batch.topic, batch.count)
+      }
       sent.push({ queue, batch })
       if (this.hasMore(queue, nowMs)) this.listed(queue)
     }
@@ -253,7 +257,8 @@ export class Sender {
   }
 
   private send(lane: Lane, connection: Connection, sent: readonly Sent[]): void {
-    const request = this.requestOf(sent)
+    const batches = sent.map(({ batch }) => batch)
+    const request = produceRequest(this.cluster, this.options.acks, batches)
     try {
       if (this.options.acks === 0) {
         connection.sendAndForget('Produce', request)
@@ -270,73 +275,32 @@ export class Sender {
         },
         failed: error => {
           lane.inFlight--
+          this.tell(sent, error)
           for (const one of sent) this.failed(one, error, false)
           this.schedule()
         },
       })
     } catch (error) {
       if (this.options.acks !== 0) lane.inFlight--
+      this.tell(sent, error as Error)
       for (const one of sent) this.failed(one, error as Error, false)
     }
   }
 
-  private requestOf(sent: readonly Sent[]): RequestInput<'Produce'> {
-    const topics = new Map<string, { index: number; records: Buffer }[]>()
-    for (const { batch } of sent) {
-      const part = { index: batch.partition, records: batch.seal(false) }
-      const parts = topics.get(batch.topic)
-      if (parts === undefined) topics.set(batch.topic, [part])
-      else parts.push(part)
-    }
-    const topicData = []
-    for (const [name, partitionData] of topics) {
-      const topicId = this.cluster.knownTopic(name)?.topicId
-      topicData.push({ name, ...(topicId === undefined ? {} : { topicId }), partitionData })
-    }
-    const timeoutMs = this.cluster.config.requestTimeoutMs
-    return { acks: this.options.acks, timeoutMs, topicData }
-  }
-
-  private answered(
-    sent: readonly Sent[],
-    { responses }: ResponseOf<'Produce'>,
-    broker: string,
-  ): void {
-    // Brokers answer in the order of the request, so the search ends at once.
-    let from = 0
-    for (const topic of responses) {
-      const named = topic.name === '' ? null : topic.name
-      for (const part of topic.partitionResponses) {
-        for (let i = 0; i < sent.length; i++) {
-          const one = sent[(from + i) % sent.length]!
-          if (one.batch.partition !== part.index || !one.batch.isInFlight) continue
-          if (named !== null && one.batch.topic !== named) continue
-          if (named === null && this.topicIdOf(one.batch) !== topic.topicId) continue
-          from = (from + i + 1) % sent.length
-          this.answeredOne(one, part, broker)
-          break
+  private answered(sent: readonly Sent[], response: ResponseOf<'Produce'>, broker: string): void {
+    readAnswer(
+      this.cluster,
+      sent,
+      response,
+      broker,
+      (one, { error, baseOffset, logAppendTimeMs }) => {
+        if (error === null) this.written(one, baseOffset, logAppendTimeMs, true)
+        else {
+          this.tell([one], error)
+          this.failed(one, error, true)
         }
-      }
-    }
-    for (const one of sent) {
-      if (!one.batch.isInFlight) continue
-      this.failed(one, answerTo(one.batch, -1, 'the broker left it out', broker), true)
-    }
-  }
-
-  private topicIdOf(batch: ProduceBatch): string | undefined {
-    return this.cluster.knownTopic(batch.topic)?.topicId
-  }
-
-  private answeredOne(
-    one: Sent,
-    part: ResponseOf<'Produce'>['responses'][number]['partitionResponses'][number],
-    broker: string,
-  ): void {
-    const { errorCode: code, baseOffset, logAppendTimeMs } = part
-    if (code === 0) this.written(one, baseOffset, logAppendTimeMs, true)
-    else if (code === DUPLICATE) this.written(one, -1, -1, true)
-    else this.failed(one, answerTo(one.batch, code, part.errorMessage, broker), true)
+      },
+    )
   }
 
   private written(
@@ -346,6 +310,7 @@ export class Sender {
     isUnread: boolean,
   ): void {
     this.landed(queue, batch)
+    this.cluster.config.telemetry.meter?.sentBatch(batch.topic, batch.count, batch.size)
     queue.remove(batch)
     this.memory.end(batch, isUnread)
     batch.delivered(baseOffset, timeMs)
@@ -359,7 +324,7 @@ export class Sender {
     const isGap = error instanceof AnswerError && this.options.idempotent && GAPS.has(error.code)
     const isLarge = error instanceof AnswerError && TOO_LARGE.has(error.code)
     if (isLarge && queue.split(batch)) return this.relist(queue)
-    if (isGap) queue.refusedAsGap(batch)
+    if (isGap) this.fenced(queue, batch, error)
     else if (!isRetriable(error)) {
       this.settle(queue, batch, error, isUnread)
       this.relist(queue)
@@ -376,6 +341,26 @@ export class Sender {
       queue.leaderId = -1
     }
     this.relist(queue)
+  }
+
+  /** Another attempt of these has failed; what follows is decided for each of them. */
+  private tell(sent: readonly Sent[], error: Error): void {
+    if (this.isClosed) return
+    const { telemetry } = this.cluster.config
+    const attempts = Math.max(...sent.map(({ batch }) => batch.attempts))
+    const [{ queue }] = sent as [Sent]
+    const which =
+      sent.length === 1 ? `${queue.topic}-${queue.partition}` : `${sent.length} partitions`
+    if (isRetriable(error)) telemetry.retrying(`sending to ${which}`, error, attempts)
+    else telemetry.failed(error)
+  }
+
+  /** The broker does not take the producer's epoch or sequence number. */
+  private fenced(queue: PartitionQueue, batch: ProduceBatch, error: AnswerError): void {
+    if (!queue.refusedAsGap(batch)) return
+    const { topic, partition } = queue
+    const message = 'the partition goes on under a new producer epoch'
+    this.cluster.config.telemetry.warn(message, { topic, partition, error: error.error })
   }
 
   private expire(queue: PartitionQueue, batch: ProduceBatch, nowMs: number): void {
@@ -398,6 +383,11 @@ export class Sender {
     error: Error,
     isUnread: boolean,
   ): void {
+    const { topic, partition, count } = batch
+    const { telemetry } = this.cluster.config
+    telemetry.meter?.gaveUp(topic, count, nameOf(error))
+    const reason = error.message
+    telemetry.info('records were given up', { topic, partition, records: count, reason })
     queue.remove(batch)
     this.memory.end(batch, isUnread)
     batch.failed(error)
@@ -426,6 +416,7 @@ export class Sender {
       await this.cluster.connect(lane.nodeId, attemptNow(this.io, this.cluster))
     } catch (error) {
       if (needsMetadata(error)) this.cluster.distrust()
+      this.cluster.config.telemetry.failed(error)
       for (const queue of lane.waiting.splice(0)) {
         queue.leaderId = -1
         queue.isListed = false

@@ -2,6 +2,7 @@
 import type { Io } from '../../protocol/io.ts'
 import type { Api } from '../../protocol/schema.ts'
 import { Cluster, type ClusterHooks } from '../cluster.ts'
+import type { Logger as ClientLogger } from '../logger.ts'
 import { kafkaJsError, type Retrying } from './error-mapping.ts'
 import { KafkaJSNotImplemented } from './errors.ts'
 import type { Events } from './events.ts'
@@ -65,7 +66,7 @@ export function triesMs(kafka: KafkaConfig, retries: Retries): number {
 
 /** A cluster as kafkajs's options describe it; nothing is connected yet. Throws one of kafkajs's errors. */
 export async function openCluster(
-  { io, kafka }: Settings,
+  { io, kafka, logger }: Settings,
   { retry, metadataMaxAge, allowAutoTopicCreation = true }: ClusterSettings,
   hooks: ClusterHooks,
 ): Promise<Cluster> {
@@ -92,11 +93,22 @@ export async function openCluster(
         retries: retries.retries,
         metadataMaxAgeMs: metadataMaxAge,
         allowAutoTopicCreation,
+        metrics: kafka.metrics,
+        logger: ownLogger(logger),
       },
       hooks,
     )
   } catch (error) {
     throw kafkaJsError(error, retries)
+  }
+}
+
+/** Lines of our client in kafkajs's logger; what kafkajs has no line for is for debugging there. */
+function ownLogger(logger: Logger): ClientLogger {
+  return {
+    debug: (fields, message) => logger.debug(message, fields),
+    info: (fields, message) => logger.debug(message, fields),
+    warn: (fields, message) => logger.warn(message, fields),
   }
 }
 

@@ -1,4 +1,5 @@
 /** The shapes that kafkajs's programs hand in and get: configurations, records, batches. */
+import type { Registry } from 'prom-client'
 import type { CompressionTypes, logLevel } from './constants.ts'
 import type { TopicOffsets } from './events.ts'
 import type { Logger, logCreator } from './logger.ts'
@@ -30,6 +31,8 @@ export interface KafkaConfig {
   readonly authenticationTimeout?: number
   readonly reauthenticationThreshold?: number
   readonly socketFactory?: unknown
+  /** Not of kafkajs: a registry of prom-client, for what the client counts about itself. */
+  readonly metrics?: Registry | undefined
 }
 
 export interface ProducerConfig {
