@@ -7,7 +7,9 @@
  * row the run ends with its error. What is left of a batch when the handler pauses, seeks or resolves less is read again.
  */
 import type { Consumer, ConsumerBatch } from '../consumer.ts'
+import type { ConsumerRecord } from '../fetched-records.ts'
 import { partitionKey, type TopicPartition } from '../topic-partition.ts'
+import { Tracing } from '../tracing.ts'
 import { kafkaJsError } from './error-mapping.ts'
 import {
   KafkaJSError,
@@ -20,8 +22,15 @@ import type { Membership } from './membership.ts'
 import { batchOf, batchPayload } from './messages.ts'
 import type { Pauses } from './pauses.ts'
 import { byTopic, Progress } from './progress.ts'
-import { type Retries, retryTimeMs, type Settings } from './settings.ts'
-import type { Batch, ConsumerRunConfig, KafkaMessage, Offsets } from './shapes.ts'
+import { CLIENT_ID, type Retries, retryTimeMs, type Settings } from './settings.ts'
+import type {
+  Batch,
+  ConsumerRunConfig,
+  EachBatchPayload,
+  EachMessagePayload,
+  KafkaMessage,
+  Offsets,
+} from './shapes.ts'
 
 export interface RunParts {
   readonly settings: Settings
@@ -38,6 +47,10 @@ export interface RunParts {
 
 type Seek = 'earliest' | 'latest' | number
 
+/** The program's handlers, beside the records of ours that they are called for. */
+type MessageRunner = (record: ConsumerRecord, payload: EachMessagePayload) => Promise<void> | void
+type BatchRunner = (batch: ConsumerBatch, payload: EachBatchPayload) => Promise<void> | void
+
 /** Mistakes in the program, which no repetition helps. */
 const MISTAKES: ReadonlySet<string> = new Set([
   'RangeError',
@@ -49,6 +62,8 @@ const MISTAKES: ReadonlySet<string> = new Set([
 export class Run {
   private readonly parts: RunParts
   private readonly progress: Progress
+  private readonly onMessage: MessageRunner
+  private readonly onBatch: BatchRunner
   private readonly active = new Map<string, Promise<void>>()
   /** Ends the wait for the next batch: at the end of the run, and when a handler has failed. */
   private reading = new AbortController()
@@ -69,6 +84,12 @@ export class Run {
 
   constructor(parts: RunParts) {
     this.parts = parts
+    const { settings, config, groupId } = parts
+    const tracing = Tracing.find(settings.kafka.clientId ?? CLIENT_ID)
+    const onMessage: MessageRunner = async (_, payload) => config.eachMessage?.(payload)
+    const onBatch: BatchRunner = async (_, payload) => config.eachBatch?.(payload)
+    this.onMessage = tracing?.handling(groupId, onMessage) ?? onMessage
+    this.onBatch = tracing?.handlingBatches(groupId, onBatch) ?? onBatch
     this.progress = new Progress(parts.settings.io.clock)
   }
 
@@ -261,8 +282,8 @@ export class Run {
       this.parts.membership.epoch !== epoch ||
       (this.soughtAt.get(partitionKey(given)) ?? 0) > before
     try {
-      if (this.parts.config.eachMessage) await this.eachMessage(batch, isStale)
-      else if (this.parts.config.eachBatch) await this.eachBatch(batch, isStale)
+      if (this.parts.config.eachMessage) await this.eachMessage(batch, given, isStale)
+      else if (this.parts.config.eachBatch) await this.eachBatch(batch, given, isStale)
       const duration = Math.round(settings.io.clock.monotonicMs() - beganMs)
       emitter.emit('end_batch_process', { ...payload, duration })
       this.failures = 0
@@ -283,16 +304,20 @@ export class Run {
     }
   }
 
-  private async eachMessage(batch: Batch, isStale: () => boolean): Promise<void> {
+  private async eachMessage(
+    batch: Batch,
+    { records }: ConsumerBatch,
+    isStale: () => boolean,
+  ): Promise<void> {
     const { config, pauses } = this.parts
     const { topic, partition } = batch
     const { autoCommitInterval = null, autoCommitThreshold = null } = config
     const heartbeat = () => this.heartbeat(isStale)
     const pause = () => this.pauseOne(batch)
-    for (const message of batch.messages) {
+    for (const [i, message] of batch.messages.entries()) {
       if (!this.isRunning || isStale()) return
       try {
-        await config.eachMessage!({ topic, partition, message, heartbeat, pause })
+        await this.onMessage(records[i]!, { topic, partition, message, heartbeat, pause })
       } catch (error) {
         await this.handlerFailed('eachMessage', error, batch, message)
         throw error
@@ -304,14 +329,18 @@ export class Run {
     }
   }
 
-  private async eachBatch(batch: Batch, isStale: () => boolean): Promise<void> {
+  private async eachBatch(
+    batch: Batch,
+    given: ConsumerBatch,
+    isStale: () => boolean,
+  ): Promise<void> {
     const { config } = this.parts
     const { autoCommitInterval = null, autoCommitThreshold = null } = config
     const resolve = (offset: string) => {
       if (!isStale()) this.progress.moveTo(batch, Number(offset) + 1)
     }
     try {
-      await config.eachBatch!({
+      await this.onBatch(given, {
         batch,
         resolveOffset: resolve,
         heartbeat: () => this.heartbeat(isStale),

@@ -31,7 +31,7 @@ const MAX_RETRY_MS = 30_000
 const MULTIPLIER = 2
 const CONNECTION_TIMEOUT_MS = 1_000
 const REQUEST_TIMEOUT_MS = 30_000
-const CLIENT_ID = 'kafkajs'
+export const CLIENT_ID = 'kafkajs'
 
 export interface Retries extends Retrying {
   readonly multiplier: number
