@@ -53,7 +53,7 @@ function drain(consumer: ConsumerLoad): void {
 function prepare(job: Job): void {
   tally = new Tally(job.phases)
   const clientId = `ottla-bench-${job.role}`
-  const client = new Client({ bootstrap: job.bootstrap, clientId })
+  const client = new Client({ bootstrap: job.bootstrap, clientId, logger: null })
   if (job.role === 'producer') producer = new ProducerLoad(job, client, tally)
   else consumer = new ConsumerLoad(job, client, tally)
 }

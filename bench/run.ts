@@ -51,7 +51,8 @@ const CLEANING = { timeoutMs: 10_000 }
 export async function runWorkload(options: RunOptions): Promise<BenchResult> {
   const { workload } = options
   const startedAt = new Date().toISOString()
-  const admin = new Client({ bootstrap: options.bootstrap, bootstrapTimeoutMs: 0 }).admin()
+  const { bootstrap } = options
+  const admin = new Client({ bootstrap, bootstrapTimeoutMs: 0, logger: null }).admin()
   const runId = Math.floor(Math.random() * 2 ** 32)
   const names = (count: number) =>
     Array.from({ length: count }, (_, i) => `bench-${workload.name}-${runId.toString(36)}-${i}`)

@@ -93,7 +93,8 @@ const openAdmin: CliContext['openAdmin'] = async options => {
 
 const openClient: CliContext['openClient'] = async options => {
   const { Client } = await import('../client/client.ts')
-  return new Client(options)
+  // Commands say themselves what is wrong.
+  return new Client({ ...options, logger: null })
 }
 
 const runBroker: CliContext['runBroker'] = async options => {

@@ -1,12 +1,19 @@
-// A handler that fails: it is called again after a pause, and what fails for good goes to a dead-letter topic with the reason.
-import { setTimeout as pause } from 'node:timers/promises'
+// A handler that fails: it is called again after a pause, later once more from a retry topic, and what fails for good goes to
+// a dead-letter topic with the reason. Only then does the group go on behind it.
 import { Client, string } from 'ottla'
 
 const client = new Client({ bootstrap: process.argv[2] ?? 'localhost:9092' })
-const ATTEMPTS = 3
+
+const admin = client.admin()
+const existing = await admin.listTopics()
+const wanted = ['payments', 'payments-later', 'payments-dead']
+const missing = wanted.filter(name => !existing.some(topic => topic.name === name))
+await admin.createTopics(missing.map(name => ({ name, partitions: 1 })))
+admin.close()
 
 const producer = client.producer()
 await producer.sendBatch('payments', [{ value: 'ok' }, { value: 'flaky' }, { value: 'broken' }])
+await producer.close()
 
 const calls = new Map()
 /** Fails once for `flaky`, and always for `broken`. */
@@ -17,38 +24,27 @@ function pay(value) {
   console.log(`paid: ${value}, attempt ${call}`)
 }
 
-async function handle({ topic, partition, offset, key, value }) {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return pay(value)
-    } catch (error) {
-      if (attempt < ATTEMPTS) {
-        await pause(10 * 2 ** attempt)
-        continue
-      }
-      const headers = { reason: error.message, from: `${topic} ${partition} ${offset}` }
-      await producer.send({ topic: 'payments-dead', key, value, headers })
-    }
-    return
-  }
-}
-
 const consumer = client.consumer({
   groupId: 'payments',
   autoOffsetReset: 'earliest',
   value: string,
+  retry: {
+    attempts: 3,
+    backoffMs: 20,
+    topics: [{ topic: 'payments-later', delayMs: 200 }],
+    deadLetterTopic: 'payments-dead',
+  },
 })
 consumer.subscribe('payments')
-let left = 3
-for await (const record of consumer) {
-  await handle(record)
-  if (--left === 0) break
-}
-await consumer.close()
-await producer.close()
+const working = consumer.eachMessage(({ value }) => pay(value))
 
 const dead = client.consumer({ value: string })
 dead.assign([{ topic: 'payments-dead', partition: 0, offset: 'earliest' }])
 const { value, headers } = await dead.next()
-console.log(`dead letter: ${value}, because ${headers[0].value}, from ${headers[1].value}`)
+const said = name => headers.find(({ key }) => key === `__connect.errors.${name}`).value
+const from = `${said('topic')} ${said('partition')} ${said('offset')}`
+console.log(`${value}: ${calls.get(value)} attempts`)
+console.log(`dead letter: ${value}, because ${said('exception.message')}, from ${from}`)
 await dead.close()
+await consumer.close()
+await working

@@ -11,6 +11,7 @@ const PRINTED: Readonly<Record<string, string>> = {
   'fan-out.mjs': 'billing 12, shipping 12\n',
   'retry.mjs': `paid: ok, attempt 1
 paid: flaky, attempt 2
+broken: 6 attempts
 dead letter: broken, because broken failed, from payments 0 2
 `,
   'at-least-once.mjs': `4 records, 3 keys: nothing is lost, one line was written twice

@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type * as kafkajs from 'kafkajs'
+import { pino } from 'pino'
+import { Registry, register } from 'prom-client'
 import {
   Client,
   type ConsumerRecord,
@@ -66,6 +68,15 @@ export async function typed(): Promise<void> {
   const date: Date | null | undefined = (await client.consumer({ value: mine }).next())?.value
   // @ts-expect-error int64 is bigint or number, never text
   await client.producer({ value: int64 }).send({ topic: 't', value: 'x' })
+  // @ts-expect-error a logger has warn, too
+  void new Client({ bootstrap: 'b', logger: { debug() {}, info() {} } })
+  // @ts-expect-error metrics is a registry, not a name
+  void new Client({ bootstrap: 'b', metrics: 'kafka' })
+  // @ts-expect-error tracing is on or off
+  void new Client({ bootstrap: 'b', tracing: 'on' })
+  void new Client({ bootstrap: 'b', metrics: new Registry(), logger: pino(), tracing: false })
+  void new Client({ bootstrap: 'b', metrics: register, logger: console })
+  void new Client({ bootstrap: 'b', logger: null })
   void [price, item, raw, date]
 }
 
