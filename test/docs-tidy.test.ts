@@ -10,6 +10,7 @@ import { test } from 'node:test'
 import { brokerSettings, workingSettings } from '../broker/config.ts'
 import { metricFamilies } from '../broker/metric-families.ts'
 import { hiddenSettings } from '../broker/settings/ignored.ts'
+import { clientMetricFamilies } from '../client/client-metrics.ts'
 import { topicSettings } from '../segment-store/config.ts'
 import { defaultText, type Setting } from '../segment-store/setting.ts'
 
@@ -79,6 +80,18 @@ test("the table of metrics is the broker's", () => {
     help,
   ])
   checkSection(METRICS, 'metrics', table(['Metric', 'Type', 'Labels', 'What it is'], rows))
+})
+
+test("the README's table of the client's metrics is the client's", () => {
+  const rows = clientMetricFamilies.map(({ name, type, labels, help, java }) => [
+    code(name),
+    type,
+    labels.map(code).join(', '),
+    help,
+    java,
+  ])
+  const head = ['Metric', 'Type', 'Labels', 'What it is', 'In Java']
+  checkSection(README, 'client metrics', table(head, rows))
 })
 
 /** The tiers as `test/tiers.ts` writes them: the module itself tells only of the tier it runs in. */
