@@ -23,6 +23,7 @@ import {
   ConnectionError,
   isRetriable,
   needsMetadata,
+  OptionError,
   TimeoutError,
 } from './errors.ts'
 
@@ -200,6 +201,9 @@ export class Cluster {
     attempt: Attempt,
     willDo: (picture: TopicPicture) => boolean = () => true,
   ): Promise<TopicPicture> {
+    if (typeof name !== 'string' || name === '') {
+      throw new OptionError(`topic is ${name === '' ? 'empty' : String(name)}, not a name.`)
+    }
     for (let asked = false; ; ) {
       const picture = asked || this.isFresh ? this.topics.get(name) : undefined
       if (picture !== undefined && (asked || willDo(picture))) return picture

@@ -84,9 +84,11 @@ const NUMBERS = {
 
 /** Fills in the defaults; without a logger, none. Throws one OptionError that lists everything that is wrong. */
 export function resolveClientConfig(options: ClientOptions): ClientConfig {
+  if (!options) throw new OptionError("options are missing: give { bootstrap: 'host:port' }.")
   const wrong: string[] = []
   const clientId = options.clientId ?? SOFTWARE_NAME
-  if (Buffer.byteLength(clientId) > 32_767) wrong.push('clientId is longer than 32767 bytes')
+  if (typeof clientId !== 'string') wrong.push('clientId is not text')
+  else if (Buffer.byteLength(clientId) > 32_767) wrong.push('clientId is longer than 32767 bytes')
   const config: ClientConfig = {
     bootstrap: addressesOf(options.bootstrap, wrong),
     clientId,
@@ -136,8 +138,12 @@ export function numberOptions<Name extends string>(
 }
 
 function addressesOf(given: string | readonly string[], wrong: string[]): Address[] {
+  if (typeof given !== 'string' && !Array.isArray(given)) {
+    wrong.push(`bootstrap is ${String(given)}: give host:port of a broker, or several`)
+    return []
+  }
   const texts = (typeof given === 'string' ? given.split(',') : given)
-    .map(text => text.trim())
+    .map(text => String(text).trim())
     .filter(text => text !== '')
   if (texts.length === 0) wrong.push('bootstrap is empty: give host:port of a broker')
   const addresses: Address[] = []

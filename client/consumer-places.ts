@@ -8,13 +8,19 @@
 import { errorCode } from '../protocol/errors.ts'
 import type { Io } from '../protocol/io.ts'
 import type { Attempt, Cluster } from './cluster.ts'
-import { AnswerError, isRetriable, VersionError } from './errors.ts'
+import { AnswerError, isRetriable, OptionError, VersionError } from './errors.ts'
 import type { AssignedPartition } from './fetcher.ts'
 import { attemptNow, backoffMs } from './leader-search.ts'
 import { listOffsets, type OffsetAnswer, type OffsetQuery } from './list-offsets.ts'
 
 /** An offset, an end of the log, or the first record from a time on. */
 export type Place = number | 'earliest' | 'latest' | { readonly timestampMs: number }
+
+/** Whether it is one of those that have to be asked for. */
+function isPlace(given: unknown): boolean {
+  if (typeof given !== 'object' || given === null) return given === 'earliest' || given === 'latest'
+  return 'timestampMs' in given && Number.isSafeInteger(given.timestampMs)
+}
 
 const CONSUMER = -1
 
@@ -54,6 +60,10 @@ export class Places<K, V> {
 
   /** The partition is read from this place, which is looked up when it is needed. */
   ask(partition: AssignedPartition<K, V>, place: Exclude<Place, number>): void {
+    if (!isPlace(place)) {
+      const ways = "an offset, 'earliest', 'latest' or { timestampMs }"
+      throw new OptionError(`a place is ${ways}, not ${JSON.stringify(place)}.`)
+    }
     this.wanted.set(partition, place)
     partition.seek(-1)
     partition.isLocating = false

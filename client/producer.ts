@@ -434,16 +434,22 @@ function serialized<T>(
 function headerFields(headers: Headers): HeaderField[] {
   if (Array.isArray(headers)) {
     const list = headers as readonly { readonly key: string; readonly value: HeaderValue }[]
-    return list.map(({ key, value }) => ({ key: Buffer.from(key), value }))
+    return list.map(({ key, value }) => headerField(key, value))
   }
   const fields: HeaderField[] = []
-  for (const [name, value] of Object.entries(headers)) {
-    const key = Buffer.from(name)
-    if (Array.isArray(value))
-      for (const one of value as HeaderValue[]) fields.push({ key, value: one })
-    else fields.push({ key, value: value as HeaderValue })
+  for (const [key, value] of Object.entries(headers)) {
+    const values = Array.isArray(value) ? (value as HeaderValue[]) : [value as HeaderValue]
+    for (const one of values) fields.push(headerField(key, one))
   }
   return fields
+}
+
+function headerField(key: string, value: HeaderValue): HeaderField {
+  if (value !== null && typeof value !== 'string' && !(value instanceof Uint8Array)) {
+    const advice = 'give text or bytes, such as String(value)'
+    throw new SerializerError(`header '${key}': ${typeof value} is no bytes: ${advice}`)
+  }
+  return { key: Buffer.from(key), value }
 }
 
 function noPartition({ name, queues }: Topic, partition: number): RecordError {
