@@ -94,7 +94,9 @@ test('when the controller has moved the next attempt asks who it is now', async 
 
 test('leaders are looked up once, and again after an error that says they have moved', async () => {
   const world = new World()
-  const cluster = world.cluster()
+  const told: object[] = []
+  const info = (fields: object, message: string) => void told.push({ message, ...fields })
+  const cluster = world.cluster({ logger: { debug() {}, info, warn() {} } })
   const leaders = await cluster.run('look', {}, async attempt => [
     await cluster.leader('t', 0, attempt),
     await cluster.leader('t', 1, attempt),
@@ -117,6 +119,9 @@ test('leaders are looked up once, and again after an error that says they have m
     return leaderId
   })
   assert.equal(await world.io.settle(moved), 2)
+  const moves = told.filter(line => 'from' in line)
+  const place = { clientId: 'ottla', topic: 't', partition: 0, from: 1, to: 2, leaderEpoch: 3 }
+  assert.deepEqual(moves, [{ message: 'the leader has moved', ...place }])
 })
 
 test('metadata grows old', async () => {

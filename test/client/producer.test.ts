@@ -1,6 +1,7 @@
 /** The producer in virtual time, against brokers that answer from a script and keep what they are sent. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Registry } from 'prom-client'
 import { Cluster } from '../../client/cluster.ts'
 import type { ClientOptions } from '../../client/config.ts'
 import {
@@ -344,4 +345,31 @@ test('options that make no sense are refused, all at once', () => {
     () => world.producer({ acks: 0, idempotent: true, batchBytes: 1, deliveryTimeoutMs: 1 }),
     (error: OptionError) => /idempotent.*batchBytes.*|deliveryTimeoutMs/.test(error.message),
   )
+})
+
+test('what is sent again, given up and fenced is counted and told', async () => {
+  const world = new World()
+  const registry = new Registry()
+  const told: { message: string; topic?: string }[] = []
+  const line = (fields: object, message: string) => void told.push({ message, ...fields })
+  const logger = { debug() {}, info: line, warn: line }
+  const producer = world.producer({}, { metrics: registry, logger })
+  world.verdicts = ['NOT_LEADER_OR_FOLLOWER', 'NONE', 'INVALID_REQUIRED_ACKS']
+  await world.io.settle(producer.sendBatch('t', [{ value: 'a' }, { value: 'b' }]))
+  await world.io.settle(assert.rejects(producer.send({ topic: 't', value: 'c' })))
+  // The gap that it leaves is noticed at the next batch.
+  await world.io.settle(producer.send({ topic: 't', value: 'd' }))
+  const text = await registry.metrics()
+  const has = (series: string) => assert.ok(text.includes(`\n${series}\n`), text)
+  has('kafka_producer_record_send_total{client_id="ottla",topic="t"} 3')
+  has(
+    'kafka_producer_record_error_total{client_id="ottla",topic="t",error="INVALID_REQUIRED_ACKS"} 1',
+  )
+  has('kafka_producer_record_retry_total{client_id="ottla",topic="t"} 3')
+  has(
+    'kafka_client_retries_total{client_id="ottla",api="Produce",error="NOT_LEADER_OR_FOLLOWER"} 1',
+  )
+  const messages = told.map(({ message }) => message)
+  assert.ok(messages.includes('records were given up'), messages.join())
+  assert.ok(messages.includes('the partition goes on under a new producer epoch'), messages.join())
 })
