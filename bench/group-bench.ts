@@ -126,7 +126,7 @@ export class Member {
 
 export class BenchBroker {
   private readonly child: ChildProcess
-  private readonly port: number
+  readonly port: number
   private readonly directory: string
   private readonly settings: Readonly<Record<string, string>>
   private readonly topicIds = new Map<string, string>()
@@ -176,6 +176,14 @@ export class BenchBroker {
         await new Promise(resolve => setTimeout(resolve, 20))
       }
     }
+  }
+
+  get pid(): number {
+    return this.child.pid!
+  }
+
+  get dataDir(): string {
+    return join(this.directory, 'data')
   }
 
   /** Where clients of their own may connect to. */
@@ -245,6 +253,14 @@ export class BenchBroker {
     const created = await connection.send('CreateTopics', { topics, timeoutMs: 20_000 })
     check(created.topics[0]!.errorCode, 'create the topic')
     this.topicIds.set(name, created.topics[0]!.topicId)
+    connection.close()
+  }
+
+  async deleteTopic(name: string): Promise<void> {
+    const connection = await this.connect()
+    const topics = [{ name }]
+    const { responses } = await connection.send('DeleteTopics', { topics, timeoutMs: 20_000 })
+    check(responses[0]!.errorCode, 'delete the topic')
     connection.close()
   }
 

@@ -272,7 +272,8 @@ export class Connection implements Receiver, FrameOwner {
     if (this.socket.unsentBytes >= MAX_UNSENT_BYTES) return false
     if (this.slots.length === 0) return true
     const isProduce = end - start >= 2 && buffer.readInt16BE(start) === apis.Produce.key
-    return isProduce && this.slots.every(slot => slot.api.key === apis.Produce.key)
+    // Anything else began alone and is alone: the first speaks for all.
+    return isProduce && this.slots[0]!.api.key === apis.Produce.key
   }
 
   private hold(buffer: Buffer, start: number, end: number): void {
