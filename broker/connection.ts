@@ -50,6 +50,8 @@ import type { ListenerAddress } from './listeners.ts'
 const MAX_IN_FLIGHT = 128
 /** With more than this unsent, no further request is started. */
 const MAX_UNSENT_BYTES = 1024 * 1024
+/** What a small answer takes: enough room at once costs less than growing. */
+const ANSWER_BYTES = 96
 /** A peer in the middle of a frame, or with answers to take, has this long to move a byte. */
 export const STALL_MAX_MS = 30_000
 
@@ -334,7 +336,7 @@ export class Connection implements Receiver, FrameOwner {
     if (api === undefined || handler === undefined) {
       return this.unreadable(`API key ${header.apiKey}, which this broker does not serve`)
     }
-    const slot = new Slot(this, api, header, this.broker.io.clock.monotonicMs())
+    const slot = new Slot(this, api, header, this.lastProgressMs)
     if (header.apiVersion < api.versions[0] || header.apiVersion > api.versions[1]) {
       return this.answerUnknownVersion(slot)
     }
@@ -437,7 +439,7 @@ export class Connection implements Receiver, FrameOwner {
   }
 
   private send(slots: readonly Slot[]): void {
-    const writer = frameWriter(1024)
+    const writer = frameWriter(ANSWER_BYTES * (slots.length + 1))
     const releases: (() => void)[] = []
     const nowMs = this.broker.io.clock.monotonicMs()
     for (const slot of slots) {

@@ -56,11 +56,18 @@ const uuidTable = (): UuidTable => ({
 const byBytes = uuidTable()
 const byText = uuidTable()
 
+/** Where the last id was found: requests that follow each other are often for one topic. */
+let lastRead = 0
+let lastWritten = 0
+
 /** The 16 bytes at `start` as 22 characters of URL-safe base64. */
 export function uuidAt(buffer: Buffer, start: number): string {
+  const last = byBytes.texts[lastRead]!
+  if (last !== '' && isSame(byBytes.bytes, lastRead * UUID_BYTES, buffer, start)) return last
   let hash = 0
   for (let i = start; i < start + UUID_BYTES; i++) hash = Math.imul(hash ^ buffer[i]!, PRIME)
   const slot = spread(hash)
+  lastRead = slot
   const known = byBytes.texts[slot]!
   const at = slot * UUID_BYTES
   if (known !== '' && isSame(byBytes.bytes, at, buffer, start)) return known
@@ -70,9 +77,14 @@ export function uuidAt(buffer: Buffer, start: number): string {
 
 /** Writes the 16 bytes of a UUID's text at `start`; false, with nothing certain there, if the text is no UUID. */
 export function putUuid(buffer: Buffer, start: number, text: string): boolean {
+  if (text === byText.texts[lastWritten] && text !== '') {
+    copy(buffer, start, byText.bytes, lastWritten * UUID_BYTES)
+    return true
+  }
   let hash = 0
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), PRIME)
   const slot = spread(hash)
+  lastWritten = slot
   const at = slot * UUID_BYTES
   if (byText.texts[slot] !== text || text === '') {
     if (buffer.write(text, start, UUID_BYTES, 'base64url') !== UUID_BYTES) return false

@@ -15,12 +15,13 @@ import { AfterTurn, CloseConnection, type Handler, type RequestContext } from '.
 import type { Appended, Partition } from '../replication/partition.ts'
 
 type Topic = RequestOf<'Produce'>['topicData'][number]
-type PartitionData = Topic['partitionData'][number]
 type Response = ResponseInput<'Produce'>
-type PartitionResponse = Response['responses'][number]['partitionResponses'][number]
+type TopicResponse = Response['responses'][number]
+type PartitionResponse = TopicResponse['partitionResponses'][number]
 
 /** One partition of the request: refused, or appended and on its way to being acknowledged. */
 interface Pending {
+  readonly topic: Topic
   readonly index: number
   readonly bytes: number
   partition: Partition | null
@@ -36,35 +37,11 @@ const TOPIC_IDS_SINCE_VERSION = 13
 const ADMIN_CLIENT = '__admin_client'
 
 export const produce: Handler<'Produce'> = (broker, request, context) => {
-  const { acks } = request
-  const refused = refuse(request)
-  const waits: Promise<void>[] = []
-  const topics = request.topicData.map(topic => ({
-    topic,
-    pending: topic.partitionData.map(data =>
-      append({ broker, context, acks, refused, waits }, topic, data),
-    ),
-  }))
-  const timeoutMs = Math.max(0, request.timeoutMs)
-  const finish = (): Response | null | Promise<Response | null> => {
-    const unfinished: Promise<void>[] = []
-    for (const { pending } of topics) {
-      for (const one of pending) {
-        const wait = acknowledge(broker, one, acks === 0 ? 1 : acks, timeoutMs)
-        if (wait !== null) unfinished.push(wait)
-      }
-    }
-    const answer = () => {
-      const response = respond(broker, context, topics)
-      if (acks !== 0) return response
-      closeOnFailure(response)
-      return null
-    }
-    return unfinished.length === 0 ? answer() : Promise.all(unfinished).then(answer)
-  }
+  const job = new ProduceJob(broker, request, context)
+  job.append()
   // Batches with an asynchronous codec are appended later: their turn's write is waited for like any other.
-  if (waits.length > 0) return Promise.all(waits).then(finish)
-  return new AfterTurn(finish)
+  if (job.waits.length > 0) return Promise.all(job.waits).then(() => job.finish())
+  return new AfterTurn(() => job.finish())
 }
 
 function refuse(request: RequestOf<'Produce'>): ProtocolError | null {
@@ -79,43 +56,96 @@ function refuse(request: RequestOf<'Produce'>): ProtocolError | null {
   return null
 }
 
-interface AppendScope {
-  readonly broker: Broker
-  readonly context: RequestContext
-  readonly acks: number
-  readonly refused: ProtocolError | null
-  readonly waits: Promise<void>[]
-}
+class ProduceJob {
+  readonly waits: Promise<void>[] = []
+  private readonly broker: Broker
+  private readonly request: RequestOf<'Produce'>
+  private readonly context: RequestContext
+  /** In the order of the request, topic by topic. */
+  private readonly pending: Pending[] = []
 
-function append(scope: AppendScope, topic: Topic, data: PartitionData): Pending {
-  const { broker, context, acks, refused, waits } = scope
-  const { index, records } = data
-  const bytes = records?.length ?? 0
-  const pending: Pending = { index, bytes, partition: null, appended: null, error: refused }
-  if (refused !== null) return pending
-  try {
-    const partition = find(broker, context, topic, index)
-    pending.partition = partition
-    if (partition.isInternal && context.clientId !== ADMIN_CLIENT) throw internal(partition)
-    checkBatch(records, partition, context.apiVersion)
-    const appended = partition.append(records!, acks, broker.io.clock.nowMs())
-    if (appended instanceof Promise) {
-      // It waits in a copy: the frame is gone by then.
-      broker.budget.take(bytes)
-      const settled = appended.then(
-        value => {
-          pending.appended = value
-        },
-        error => {
-          pending.error = error
-        },
-      )
-      waits.push(settled.then(() => broker.budget.give(bytes)))
-    } else pending.appended = appended
-  } catch (error) {
-    pending.error = error
+  constructor(broker: Broker, request: RequestOf<'Produce'>, context: RequestContext) {
+    this.broker = broker
+    this.request = request
+    this.context = context
   }
-  return pending
+
+  append(): void {
+    const { broker, request, context } = this
+    const refused = refuse(request)
+    const nowMs = broker.io.clock.nowMs()
+    for (const topic of request.topicData) {
+      for (const { index, records } of topic.partitionData) {
+        const bytes = records?.length ?? 0
+        const one: Pending = {
+          topic,
+          index,
+          bytes,
+          partition: null,
+          appended: null,
+          error: refused,
+        }
+        this.pending.push(one)
+        if (refused !== null) continue
+        try {
+          const partition = find(broker, context, topic, index)
+          one.partition = partition
+          if (partition.isInternal && context.clientId !== ADMIN_CLIENT) throw internal(partition)
+          checkBatch(records, partition, context.apiVersion)
+          const appended = partition.append(records!, request.acks, nowMs)
+          if (appended instanceof Promise) this.appendLater(one, appended)
+          else one.appended = appended
+        } catch (error) {
+          one.error = error
+        }
+      }
+    }
+  }
+
+  private appendLater(one: Pending, appended: Promise<Appended>): void {
+    const { broker } = this
+    // It waits in a copy: the frame is gone by then.
+    broker.budget.take(one.bytes)
+    const settled = appended.then(
+      value => {
+        one.appended = value
+      },
+      error => {
+        one.error = error
+      },
+    )
+    this.waits.push(settled.then(() => broker.budget.give(one.bytes)))
+  }
+
+  /** The answer, once everything is acknowledged or known to have failed. */
+  finish(): Response | null | Promise<Response | null> {
+    const { acks } = this.request
+    const timeoutMs = Math.max(0, this.request.timeoutMs)
+    let unfinished: Promise<void>[] | null = null
+    for (const one of this.pending) {
+      const wait = acknowledge(this.broker, one, acks === 0 ? 1 : acks, timeoutMs)
+      if (wait !== null) (unfinished ??= []).push(wait)
+    }
+    if (unfinished === null) return this.answer()
+    return Promise.all(unfinished).then(() => this.answer())
+  }
+
+  private answer(): Response | null {
+    const responses: TopicResponse[] = []
+    let topic: Topic | null = null
+    let partitionResponses: PartitionResponse[] = []
+    for (const one of this.pending) {
+      if (one.topic !== topic) {
+        topic = one.topic
+        partitionResponses = []
+        responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses })
+      }
+      partitionResponses.push(partitionResponse(this.broker, this.context, one))
+    }
+    if (this.request.acks !== 0) return { responses }
+    closeOnFailure(responses)
+    return null
+  }
 }
 
 function find(broker: Broker, context: RequestContext, topic: Topic, index: number): Partition {
@@ -177,27 +207,13 @@ function acknowledge(
 }
 
 /** Nobody is told of a failure with acks=0, except by the end of the connection: what Kafka does. */
-function closeOnFailure(response: Response): void {
-  for (const { partitionResponses } of response.responses) {
+function closeOnFailure(responses: readonly TopicResponse[]): void {
+  for (const { partitionResponses } of responses) {
     for (const { index, errorCode: code, errorMessage } of partitionResponses) {
       if (code === 0) continue
       const why = `${errorName(code)} for partition ${index}: ${errorMessage ?? ''}`
       throw new CloseConnection(`a Produce with acks=0 failed, ${why}`)
     }
-  }
-}
-
-function respond(
-  broker: Broker,
-  context: RequestContext,
-  topics: readonly { topic: Topic; pending: readonly Pending[] }[],
-): Response {
-  return {
-    responses: topics.map(({ topic, pending }) => ({
-      name: topic.name,
-      topicId: topic.topicId,
-      partitionResponses: pending.map(one => partitionResponse(broker, context, one)),
-    })),
   }
 }
 
