@@ -109,8 +109,7 @@ export class LogWriter {
   }
 
   private nextToWrite(): Segment | null {
-    const segment = this.unwrittenSealed.shift()
-    if (segment !== undefined) return segment
+    if (this.unwrittenSealed.length > 0) return this.unwrittenSealed.shift()!
     const active = this.options.segments[this.options.segments.length - 1]!
     return active.hasStaged ? active : null
   }

@@ -35,10 +35,11 @@ export class Watermark {
   advanceTo(value: number): void {
     if (value <= this.current) return
     this.current = value
-    for (const wait of this.waits) {
-      if (wait.target <= value) this.settle(wait, 'reached')
+    // Most partitions have nobody here, and there may be thousands of them in a turn.
+    if (this.waits.size > 0) {
+      for (const wait of this.waits) if (wait.target <= value) this.settle(wait, 'reached')
     }
-    for (const listener of [...this.listeners]) listener()
+    if (this.listeners.size > 0) for (const listener of [...this.listeners]) listener()
   }
 
   /** Calls `done` once: when the value is at least `target`, after `timeoutMs`, or when `failAll` says why not. */
