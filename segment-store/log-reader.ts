@@ -14,6 +14,7 @@ import { ProtocolError } from '../protocol/errors.ts'
 import * as batches from '../protocol/record-batch.ts'
 import { walkBatches } from './batch-walker.ts'
 import { impossible, ReadDamage } from './read-damage.ts'
+import type { ReadPositions } from './read-positions.ts'
 import type { Segment } from './segment.ts'
 import type { AbortedTransaction } from './txn-index.ts'
 
@@ -25,6 +26,9 @@ const BYTES_TO_LAST_OFFSET = batches.LAST_OFFSET_DELTA + 4
 const SYNC_READ_BYTES = 64 * 1024
 /** So many bytes before the end of what was written are taken to be in the page cache. */
 const HOT_TAIL_BYTES = 4 * 1024 * 1024
+/** In answers of more batches than this the index is good enough to go on by. */
+const FOLLOWED_BATCHES = 64
+
 /** Bytes of a log, valid until `release`, which is called exactly once, when they have been sent. */
 export interface LogSlice {
   readonly chunks: readonly Buffer[]
@@ -149,6 +153,8 @@ class SegmentRead {
   private asked = 0
   /** The position came from the index, which may not be this segment's. */
   private isFromIndex = false
+  /** As they were when the read began: if the segment is truncated meanwhile, nobody looks at these any more. */
+  private places: ReadPositions | null = null
 
   constructor(log: ReadableLog, request: ReadRequest, bound: number, segment: Segment) {
     this.log = log
@@ -170,6 +176,7 @@ class SegmentRead {
     }
     const exact = segment.tailPosition(request.offset)
     if (exact !== -1) return this.readFrom(exact, request.maxBytes)
+    this.places = segment.indexes.readPositions
     const before = segment.positionBefore(request.offset)
     const over = request.maxBytes < SYNC_READ_BYTES ? this.log.overReadBytes : 0
     this.isFromIndex = before > 0 && !segment.isActive
@@ -261,8 +268,24 @@ class SegmentRead {
     let end = Math.min(filled, at + Math.max(first, request.maxBytes))
     if (!isRecent) end = this.cutAtDamage(buffer, at, end, position)
     if (!this.isLimitExact) end = this.cutAtBound(buffer, at, end, position)
+    this.noteNext(buffer, at, end, position)
     const aborted = request.committed ? this.abortedBefore(position + end) : null
     return new PooledSlice(log.buffers, buffer, at, end, aborted)
+  }
+
+  /** Remembers where the batch behind the last whole one of the answer begins. */
+  private noteNext(buffer: Buffer, start: number, end: number, position: number): void {
+    if (this.places === null) return
+    let at = start
+    let due = -1
+    for (let i = 0; at + BYTES_TO_LAST_OFFSET <= end; i++) {
+      if (i === FOLLOWED_BATCHES || impossible(buffer, at, due) !== null) return
+      const size = batches.sizeInBytes(buffer, at)
+      if (at + size > end) break
+      due = batches.lastOffset(buffer, at) + 1
+      at += size
+    }
+    if (due !== -1) this.places.note(due, position + at)
   }
 
   /** An index entry stands for a batch at or before the wanted one: anything else there, and it is not our index. */

@@ -7,6 +7,7 @@
 import type { CleanSegment } from './clean-segments.ts'
 import type { Disk } from './disk.ts'
 import { OffsetIndex } from './offset-index.ts'
+import { ReadPositions } from './read-positions.ts'
 import { readLastEntry, TimeIndex } from './time-index.ts'
 
 const UNKNOWN = Number.NEGATIVE_INFINITY
@@ -28,6 +29,7 @@ export class SegmentIndexes {
   /** Older entries are missing: a reader begins further in front, and these are not saved. */
   private isPartial = false
   private saving: Promise<void> = Promise.resolve()
+  private reads: ReadPositions | null = null
 
   constructor(baseOffset: number, path: string) {
     this.baseOffset = baseOffset
@@ -41,6 +43,18 @@ export class SegmentIndexes {
 
   get knowsGreatest(): boolean {
     return this.greatestTimestamp !== UNKNOWN
+  }
+
+  /** What readers have learned beyond the indexes; another object once the segment was truncated. */
+  get readPositions(): ReadPositions {
+    this.reads ??= new ReadPositions()
+    return this.reads
+  }
+
+  /** Where the batch of this offset begins, or one that is about an index interval in front of it. */
+  positionBefore(offset: number): number {
+    const known = this.reads?.find(offset) ?? -1
+    return known === -1 ? this.offsets!.lookup(offset) : known
   }
 
   get areFull(): boolean {
@@ -150,6 +164,7 @@ export class SegmentIndexes {
   }
 
   truncateTo(position: number, endOffset: number): void {
+    this.reads = null
     this.offsets!.truncateToPosition(position)
     this.times!.truncateTo(endOffset)
     this.greatestTimestamp = this.times!.lastTimestamp
@@ -186,6 +201,7 @@ export class SegmentIndexes {
   forget(): void {
     this.offsets = null
     this.times = null
+    this.reads = null
     this.isPartial = false
   }
 

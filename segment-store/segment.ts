@@ -72,7 +72,7 @@ export class Segment implements IndexOwner {
   /** For `unload`: somebody has looked at the indexes since it was last asked. */
   wasUsed = false
 
-  private readonly indexes: SegmentIndexes
+  readonly indexes: SegmentIndexes
   private readonly loadedIndexes: LoadedIndexes | undefined
   private readonly disk: Disk
   private config: SegmentConfig
@@ -217,7 +217,7 @@ export class Segment implements IndexOwner {
   /** A position at or before the batch that contains `offset`, at most about an index interval before. */
   positionBefore(offset: number): number {
     this.wasUsed = true
-    return this.indexes.offsets!.lookup(offset)
+    return this.indexes.positionBefore(offset)
   }
 
   /** An offset from which one may search for a record of this time or later. Only while it is loaded. */
