@@ -447,9 +447,14 @@ export class ConsumerGroup implements Group {
     return epoch ?? pendingRevocation.get(topicId)?.get(partition) ?? Number.POSITIVE_INFINITY
   }
 
+  /**
+   * A member of the classic protocol may be behind, as in a classic group, which asks nothing: its fetch may overtake the
+   * JoinGroup on another connection, and @platformatic/kafka stops reading at an error. Kafka: ILLEGAL_GENERATION.
+   */
   checkFetch(memberId: string, memberEpoch: number): ErrorName | null {
     const member = this.data.members.get(memberId)
     if (member === undefined) return 'UNKNOWN_MEMBER_ID'
+    if (member.classic !== null && memberEpoch < member.memberEpoch) return null
     return memberEpoch === member.memberEpoch ? null : staleEpoch(member)
   }
 

@@ -11,7 +11,7 @@ import { closeSync, existsSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { Kafka, logLevel } from 'kafkajs'
-import { OTTLA, pause, run, type Server, startOttla, temporaryDirectory } from './harness.ts'
+import { OTTLA, pause, run, type Server, startOttla, temporaryDirectory, until } from './harness.ts'
 
 const MIB = 1024 * 1024
 const DISK_BYTES = 48 * MIB
@@ -126,11 +126,7 @@ test('a disk that is full to the last byte', { skip: cannotMount }, async () => 
   let server = await startOttla({ dataDir: home, overrides })
   await create(server, 'filled')
   await create(server, 'other')
-  // Until the reserve is there.
-  for (let i = 0; i < 100; i++) {
-    if (existsSync(join(mount, 'data', '.ottla-reserve'))) break
-    await pause(50)
-  }
+  await reserveOf(mount)
   const { count, words } = await fill(server, 'filled')
   assert.match(words, /Disk error when trying to access/)
   const ballast = join(mount, 'ballast')
@@ -158,6 +154,8 @@ test('a clean stop on a disk that is full to the last byte', { skip: cannotMount
   }
   let server = await startOttla({ dataDir: home, overrides })
   await create(server, 'filled')
+  // A second after the start; on a machine with nothing else to do the disk is full by then.
+  await reserveOf(mount)
   const { count } = await fill(server, 'filled')
   fillUp(join(mount, 'ballast'))
   assert.equal(await server.stop(), 0, server.output())
@@ -168,6 +166,10 @@ test('a clean stop on a disk that is full to the last byte', { skip: cannotMount
   await produceOne(server, 'filled', 40)
   assert.equal(await server.stop(), 0)
 })
+
+function reserveOf(mount: string): Promise<void> {
+  return until(() => existsSync(join(mount, 'data', '.ottla-reserve')), 'the reserve is there')
+}
 
 function fillUp(path: string): void {
   const file = openSync(path, 'w')

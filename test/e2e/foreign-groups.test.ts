@@ -78,6 +78,15 @@ class Member implements ConsumerStory {
     return this.events.filter(event => event.name === name)
   }
 
+  /** What it did, for who has to find out why it did nothing more. */
+  story(): string {
+    const reads = this.all('records_consumed')
+    const told = ['records_consumed', 'offsets_committed']
+    const others = this.events.filter(({ name }) => !told.includes(name))
+    const last = [reads.at(-1), ...others.slice(-8)].map(event => JSON.stringify(event))
+    return `${this.name} read ${reads.length} times, ${last.join(' ')} ${this.complaints}`
+  }
+
   /** Sends it a signal, unless it ends by itself, and waits until all that it said is here. */
   async end(signal: 'SIGKILL' | 'SIGTERM' | null): Promise<void> {
     if (signal !== null) this.child.kill(signal)
@@ -180,8 +189,13 @@ for (const [name, { skip, start, obeys }] of Object.entries(CLIENTS)) {
         'what was written is read when one is gone',
       )
       const left = [two, three]
-      const havePaused = () => left.every(member => member.all('paused').length > 0)
-      if (obeys) await until(havePaused, 'those who are left pause')
+      const havePaused = () =>
+        left.every(member => member.hasRead && member.all('paused').length > 0)
+      const more = () =>
+        [...left.map(member => member.story()), ...server.output().split('\n').slice(-40)].join(
+          '\n',
+        )
+      if (obeys) await until(havePaused, 'those who are left pause', { more })
       await two.end(obeys ? 'SIGTERM' : null)
       await written.settle()
       const ends = await written.ends()

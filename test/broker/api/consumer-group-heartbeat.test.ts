@@ -86,6 +86,32 @@ test('offsets are committed and fetched in the epoch of the member, and in no ot
     assert.equal(await fetch(1), 'STALE_MEMBER_EPOCH')
   }))
 
+test('a member of the classic protocol may be behind when it fetches offsets, as in a classic group', () =>
+  withGroups(async (host, client) => {
+    await beat(client, JOIN)
+    // Version 1: topics, no user data, nothing owned.
+    const metadata = Buffer.from('000100000001000174ffffffff00000000', 'hex')
+    const join = {
+      groupId: 'g',
+      sessionTimeoutMs: 10_000,
+      rebalanceTimeoutMs: 10_000,
+      memberId: '',
+      protocolType: 'consumer',
+      protocols: [{ name: 'range', metadata }],
+    }
+    const { errorCode, memberId, generationId } = await host.connect().call('JoinGroup', 3, join)
+    assert.equal(errorName(errorCode), 'NONE')
+    const fetch = async (memberEpoch: number, id = memberId) => {
+      const topics = [{ name: 't', partitionIndexes: [0] }]
+      const groups = [{ groupId: 'g', memberId: id, memberEpoch, topics }]
+      const answer = await client.call('OffsetFetch', 9, { groups, requireStable: false })
+      return errorName(answer.groups[0]!.errorCode)
+    }
+    assert.deepEqual([await fetch(generationId), await fetch(generationId - 1)], ['NONE', 'NONE'])
+    assert.equal(await fetch(generationId + 1), 'ILLEGAL_GENERATION')
+    assert.equal(await fetch(generationId, 'nobody'), 'UNKNOWN_MEMBER_ID')
+  }))
+
 test('a group takes the protocol of who joins while it is empty, keeps its offsets, and refuses the other with members', () =>
   withGroups(async (_host, client) => {
     const types = async () =>
