@@ -166,11 +166,18 @@ async function micro(
   ])
   const baseline =
     check === undefined ? {} : (JSON.parse((await fileBytes(check)).toString()) as Ratios)
-  const first = await runMicros(names)
+  const program = process.argv[1]!
+  const first = await runMicros(program, names)
   // What looks slower is looked at once more: what else ran on the machine may be gone.
   const doubted =
     check === undefined ? [] : first.filter(one => slowerThan([one], baseline).length > 0)
-  const again = doubted.length === 0 ? [] : await runMicros(doubted.map(({ name }) => name))
+  const again =
+    doubted.length === 0
+      ? []
+      : await runMicros(
+          program,
+          doubted.map(({ name }) => name),
+        )
   const results = first.map(one => {
     const second = again.find(({ name }) => name === one.name)
     return second !== undefined && second.ratio < one.ratio ? second : one
