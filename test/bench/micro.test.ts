@@ -18,6 +18,6 @@ test('slower than the tolerance, or without a baseline, is told; the rest is not
   const result = (name: string, ratio: number) => ({ name, micros: 1, ratio })
   assert.deepEqual(slowerThan([result('a', 2 * TOLERANCE), result('b', 0.1)], { a: 2, b: 2 }), [])
   const [slow, unknown] = slowerThan([result('a', 2 * TOLERANCE + 0.1), result('c', 1)], { a: 2 })
-  assert.match(slow ?? '', /^a: 3\.600 of the calibration, 1\.80 times the 2 it was$/)
+  assert.match(slow ?? '', /^a: 3\.100 of the calibration, 1\.55 times the 2 it was$/)
   assert.equal(unknown, 'c has no ratio in the baseline')
 })
