@@ -11,7 +11,6 @@
  */
 import { execFile } from 'node:child_process'
 import { readdirSync, writeFileSync } from 'node:fs'
-import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { table } from '../cli/topic-tables.ts'
@@ -27,7 +26,7 @@ import {
   startLean,
   stepsOf,
 } from './lean-job.ts'
-import { machineFacts } from './machine.ts'
+import { loadText, machineFacts, machineText } from './machine.ts'
 import { shownMs } from './table.ts'
 
 const PARTITIONS = 4
@@ -161,11 +160,7 @@ const { values } = parseArgs({
 const [gigabytes, seconds] = [Number(values.gb), Number(values.seconds)]
 const [rate, rounds] = [Number(values.rate), Number(values.rounds)]
 const machine = machineFacts()
-const load = () =>
-  loadavg()
-    .map(value => value.toFixed(1))
-    .join(' ')
-console.log(`${machine.cores} × ${machine.cpu}, Node ${machine.node}; load before: ${load()}`)
+console.log(`${machineText(machine)}; load before: ${loadText()}`)
 const broker = await BenchBroker.start({})
 try {
   await broker.createTopic(TOPIC, PARTITIONS)
@@ -183,7 +178,7 @@ try {
   const [ratio, serviceRatio] = [ratioOf('latency'), ratioOf('service')]
   console.log(shown(alone, beside))
   console.log(
-    `p99 beside a reader to p99 alone, median: ${ratio.toFixed(2)} (goal 2), from sending ${serviceRatio.toFixed(2)}; load after: ${load()}`,
+    `p99 beside a reader to p99 alone, median: ${ratio.toFixed(2)} (goal 2), from sending ${serviceRatio.toFixed(2)}; load after: ${loadText()}`,
   )
   if (values.json !== undefined) {
     const json = { machine, gigabytes, seconds, rate, ratio, serviceRatio, alone, beside }

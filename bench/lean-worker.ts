@@ -1,5 +1,6 @@
 /** The process of the lean load generator: does one job (lean-job.ts), says what it measured, and ends with its parent. */
 import { connect, type Socket } from 'node:net'
+import { FrameCount } from './frame-count.ts'
 import { encodeLatency, newLatency, recordUs } from './latency.ts'
 import type { FromLeanWorker, Histograms, LeanJob, LeanResult, Pace, Ring } from './lean-job.ts'
 import { processProbe } from './machine.ts'
@@ -16,10 +17,7 @@ class LeanSocket {
   private readonly onAnswers: (count: number) => void
   private socket!: Socket
   private next = 0
-  /** Of the answer under way: bytes to come, and of its length what was read. */
-  private bodyLeft = 0
-  private length = 0
-  private lengthBytes = 0
+  private readonly frames = new FrameCount()
   bytesReceived = 0
   /** When those under way were due (-1 in the warm-up), and sent, oldest first; at an open pace only. */
   readonly dueMs: number[] = []
@@ -59,21 +57,7 @@ class LeanSocket {
 
   private received(count: number): void {
     this.bytesReceived += count
-    let answers = 0
-    for (let at = 0; at < count; ) {
-      if (this.bodyLeft > 0) {
-        const took = Math.min(this.bodyLeft, count - at)
-        at += took
-        this.bodyLeft -= took
-        if (this.bodyLeft === 0) answers++
-        continue
-      }
-      this.length = (this.length << 8) | readBuffer[at++]!
-      if (++this.lengthBytes < 4) continue
-      this.bodyLeft = this.length
-      this.length = 0
-      this.lengthBytes = 0
-    }
+    const answers = this.frames.ended(readBuffer, count)
     if (answers > 0) this.onAnswers(answers)
   }
 }

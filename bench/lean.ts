@@ -11,7 +11,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { loadavg, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { table } from '../cli/topic-tables.ts'
@@ -30,7 +30,7 @@ import {
   runLean,
   stepsOf,
 } from './lean-job.ts'
-import { machineFacts } from './machine.ts'
+import { loadText, machineFacts, machineText } from './machine.ts'
 import type { RawJob } from './raw-server.ts'
 
 const PARTITIONS = 4
@@ -273,15 +273,11 @@ const chosen = CASES.filter(
   ({ name }) => positionals.length === 0 || positionals.some(part => name.includes(part)),
 )
 const machine = machineFacts()
-const load = () =>
-  loadavg()
-    .map(value => value.toFixed(1))
-    .join(' ')
-console.log(`${machine.cores} × ${machine.cpu}, Node ${machine.node}; load before: ${load()}`)
+console.log(`${machineText(machine)}; load before: ${loadText()}`)
 const outcomes: Outcome[] = []
 for (const one of chosen) outcomes.push(await run(one))
 console.log(shown(outcomes))
-console.log(`CPU is of the server, for a request or a GB (10^9 bytes); load after: ${load()}`)
+console.log(`CPU is of the server, for a request or a GB (10^9 bytes); load after: ${loadText()}`)
 if (values.json !== undefined) {
   writeFileSync(values.json, `${JSON.stringify({ machine, size, rounds, outcomes }, null, 2)}\n`)
 }

@@ -1,6 +1,6 @@
 /** Facts about the machine, and what brokers on it use: from /proc, or from their metrics endpoint. */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { cpus, hostname, release, totalmem, type } from 'node:os'
+import { cpus, hostname, loadavg, release, totalmem, type } from 'node:os'
 import type { Address } from '../client/config.ts'
 
 export interface Machine {
@@ -22,6 +22,18 @@ export function machineFacts(): Machine {
     system: `${type()} ${release()}`,
     node: process.version,
   }
+}
+
+/** Processor and Node, in words. */
+export function machineText({ cores, cpu, node }: Machine): string {
+  return `${cores} × ${cpu}, Node ${node}`
+}
+
+/** How many processes wanted a processor lately: over 1, 5 and 15 minutes. */
+export function loadText(): string {
+  return loadavg()
+    .map(value => value.toFixed(1))
+    .join(' ')
 }
 
 /** Of all brokers together. */

@@ -9,6 +9,7 @@
 import fs from 'node:fs'
 import net from 'node:net'
 import { crc32c } from '../protocol/crc32c.ts'
+import { FrameCount } from './frame-count.ts'
 
 export interface RawJob {
   readonly file: string
@@ -28,9 +29,7 @@ const idle: Buffer[] = []
 class RawConnection {
   private readonly job: RawJob
   private readonly socket: net.Socket
-  private left = 0
-  private length = 0
-  private lengthBytes = 0
+  private readonly frames = new FrameCount()
   private position = 0
 
   constructor(job: RawJob, accepted: net.Socket) {
@@ -54,32 +53,13 @@ class RawConnection {
   }
 
   private received(count: number): void {
-    const frames = this.framesEnded(count)
+    const frames = this.frames.ended(readBuffer, count)
     if (this.job.readBytes === null) {
       crc32c(readBuffer, 0, count)
       fs.writeSync(fd, readBuffer, 0, count, end)
       end += count
       if (frames > 0) this.socket.write(frames === 1 ? ANSWER : answers(frames))
     } else for (let i = 0; i < frames; i++) this.answerFromFile(this.job.readBytes)
-  }
-
-  private framesEnded(count: number): number {
-    let frames = 0
-    for (let at = 0; at < count; ) {
-      if (this.left > 0) {
-        const took = Math.min(this.left, count - at)
-        at += took
-        this.left -= took
-        if (this.left === 0) frames++
-        continue
-      }
-      this.length = (this.length << 8) | readBuffer[at++]!
-      if (++this.lengthBytes < 4) continue
-      this.left = this.length
-      this.length = 0
-      this.lengthBytes = 0
-    }
-    return frames
   }
 
   private answerFromFile(bytes: number): void {

@@ -9,14 +9,13 @@
  */
 import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { table } from '../cli/topic-tables.ts'
 import { median } from './bench-log.ts'
 import { BenchBroker } from './group-bench.ts'
 import { endOffsets, fetching, leanBatch, producing, runLean, stepsOf } from './lean-job.ts'
-import { machineFacts } from './machine.ts'
+import { loadText, machineFacts, machineText } from './machine.ts'
 import { type Line, lineChart } from './plot.ts'
 
 /** One line of a plot: seconds of CPU for a million records at each value of what is swept, one number a round. */
@@ -267,18 +266,14 @@ const { values: options, positionals } = parseArgs({
 const size = Number(options.size)
 const rounds = Number(options.rounds)
 const machine = machineFacts()
-const load = () =>
-  loadavg()
-    .map(value => value.toFixed(1))
-    .join(' ')
-console.log(`${machine.cores} × ${machine.cpu}, Node ${machine.node}`)
+console.log(machineText(machine))
 const results: { name: string; curves: Curve[] }[] = []
 for (const sweep of SWEEPS) {
   if (positionals.length > 0 && !positionals.includes(sweep.name)) continue
-  const before = load()
+  const before = loadText()
   const curves = await sweep.measure()
   results.push({ name: sweep.name, curves })
-  console.log(`\n${sweep.title} (${sweep.xTitle}); load ${before}, then ${load()}`)
+  console.log(`\n${sweep.title} (${sweep.xTitle}); load ${before}, then ${loadText()}`)
   console.log(shown(curves))
   if (options.svg !== undefined) {
     writeFileSync(join(options.svg, `scaling-${sweep.name}.svg`), `${drawn(sweep, curves)}\n`)
