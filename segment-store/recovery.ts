@@ -303,8 +303,7 @@ class Opening {
     }
     segment.isDirty = true
     const next = this.segments[this.segments.indexOf(segment) + 1]
-    const damage = end.damage ?? this.holeBefore(next, end.nextOffset)
-    if (damage === null && this.isDeletedHole(next, end.nextOffset)) this.producers.clear()
+    const damage = end.damage ?? this.checkHole(next, end.nextOffset)
     if (next === undefined || damage !== null) segment.endOffset = end.nextOffset
     else {
       segment.seal()
@@ -316,23 +315,20 @@ class Opening {
   /**
    * A power cut may take the unsynced end of a segment, exactly at a batch, and leave what was written behind it in the
    * next. Only compaction leaves such holes on purpose, and only below the recovery point as it was noted before
-   * (cleaner.ts). Where that is lost, a log that misses offsets already has been compacted.
+   * (cleaner.ts). Where that is lost, a log that misses offsets already has been compacted. Answers what
+   * is missing; where that had been deleted before, only the producers are unknown.
    */
-  private holeBefore(next: Segment | undefined, endOffset: number): string | null {
-    if (next === undefined || next.baseOffset <= endOffset || this.isCompacted(next)) return null
-    if (next.baseOffset <= this.options.logStartOffset) return null
-    return `offsets ${endOffset} to ${next.baseOffset - 1} are missing`
-  }
-
-  private isCompacted(next: Segment): boolean {
-    const { recoveryPoint, cleanedOffset = 0 } = this.options
-    if (next.baseOffset <= Math.max(recoveryPoint, cleanedOffset)) return true
-    return recoveryPoint === 0 && this.hasGaps
-  }
-
-  /** A hole in what had been deleted anyway: but nobody knows how far those had come who wrote there. */
-  private isDeletedHole(next: Segment | undefined, endOffset: number): boolean {
-    return next !== undefined && next.baseOffset > endOffset && !this.isCompacted(next)
+  private checkHole(next: Segment | undefined, endOffset: number): string | null {
+    if (next === undefined || next.baseOffset <= endOffset) return null
+    const { recoveryPoint, cleanedOffset = 0, logStartOffset } = this.options
+    if (next.baseOffset <= Math.max(recoveryPoint, cleanedOffset)) return null
+    if (recoveryPoint === 0 && this.hasGaps) return null
+    if (next.baseOffset > logStartOffset) {
+      return `offsets ${endOffset} to ${next.baseOffset - 1} are missing`
+    }
+    // Nobody knows how far those had come who wrote there.
+    this.producers.clear()
+    return null
   }
 
   private async refuseOldFormat(segment: Segment): Promise<void> {

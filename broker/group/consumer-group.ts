@@ -454,8 +454,9 @@ export class ConsumerGroup implements Group {
   checkFetch(memberId: string, memberEpoch: number): ErrorName | null {
     const member = this.data.members.get(memberId)
     if (member === undefined) return 'UNKNOWN_MEMBER_ID'
-    if (member.classic !== null && memberEpoch < member.memberEpoch) return null
-    return memberEpoch === member.memberEpoch ? null : staleEpoch(member)
+    const isBehind = memberEpoch < member.memberEpoch
+    const isFine = memberEpoch === member.memberEpoch || (isBehind && member.classic !== null)
+    return isFine ? null : staleEpoch(member)
   }
 
   isSubscribedTo(topic: string): boolean {
