@@ -39,3 +39,12 @@ export const ALL_CLUSTER_OPERATIONS = bits(
 )
 
 export const ALL_GROUP_OPERATIONS = bits(READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS)
+
+/** A described group, with what may be done with it where that was asked for and the group is there. */
+export function withOperations<G extends { readonly errorCode: number }>(
+  group: G,
+  isAsked: boolean,
+) {
+  const isTold = isAsked && group.errorCode === 0
+  return isTold ? { ...group, authorizedOperations: ALL_GROUP_OPERATIONS } : group
+}

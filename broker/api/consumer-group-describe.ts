@@ -6,7 +6,7 @@
 import type { ResponseInput } from '../../protocol/apis.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { answerError } from '../answer-error.ts'
-import { ALL_GROUP_OPERATIONS } from '../authorized-operations.ts'
+import { withOperations } from '../authorized-operations.ts'
 import type { Broker } from '../broker.ts'
 import type { Handler, RequestContext } from '../context.ts'
 import { ConsumerGroup } from '../group/consumer-group.ts'
@@ -27,11 +27,9 @@ export const consumerGroupDescribe: Handler<'ConsumerGroupDescribe'> = (
   request,
   context,
 ) => ({
-  groups: request.groupIds.map(groupId => {
-    const group = described(broker, context, groupId)
-    const isTold = request.includeAuthorizedOperations && group.errorCode === 0
-    return isTold ? { ...group, authorizedOperations: ALL_GROUP_OPERATIONS } : group
-  }),
+  groups: request.groupIds.map(groupId =>
+    withOperations(described(broker, context, groupId), request.includeAuthorizedOperations),
+  ),
 })
 
 function described(broker: Broker, context: RequestContext, groupId: string): Described {

@@ -8,7 +8,7 @@
 import type { ResponseInput } from '../../protocol/apis.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { answerError } from '../answer-error.ts'
-import { ALL_GROUP_OPERATIONS } from '../authorized-operations.ts'
+import { withOperations } from '../authorized-operations.ts'
 import type { Broker } from '../broker.ts'
 import type { Handler, RequestContext } from '../context.ts'
 import { describeClassicGroup } from '../group/explain.ts'
@@ -19,11 +19,9 @@ type Described = ResponseInput<'DescribeGroups'>['groups'][number]
 const NOTHING = { protocolType: '', protocolData: '', members: [] }
 
 export const describeGroups: Handler<'DescribeGroups'> = (broker, request, context) => ({
-  groups: request.groups.map(groupId => {
-    const group = described(broker, context, groupId)
-    const isTold = request.includeAuthorizedOperations && group.errorCode === 0
-    return isTold ? { ...group, authorizedOperations: ALL_GROUP_OPERATIONS } : group
-  }),
+  groups: request.groups.map(groupId =>
+    withOperations(described(broker, context, groupId), request.includeAuthorizedOperations),
+  ),
 })
 
 function described(broker: Broker, context: RequestContext, groupId: string): Described {
