@@ -57,7 +57,7 @@ const clientFamilies: readonly ClientMetricFamily[] = [
     labels: ['api', 'error'],
     help: "Attempts that failed: Kafka's name of the error, or ConnectionError, TimeoutError, …; api connect is no request yet.",
     java: 'errors-total',
-    collect: ({ errors }) => byApiAndError(errors),
+    collect: ({ errors }) => byError('api', errors),
   },
   {
     name: 'kafka_client_retries_total',
@@ -65,7 +65,7 @@ const clientFamilies: readonly ClientMetricFamily[] = [
     labels: ['api', 'error'],
     help: 'Those of them after which there was another attempt.',
     java: '',
-    collect: ({ retries }) => byApiAndError(retries),
+    collect: ({ retries }) => byError('api', retries),
   },
   {
     name: 'kafka_client_connections',
@@ -127,9 +127,10 @@ const producerFamilies: readonly ClientMetricFamily[] = [
     help: 'Records that were given up.',
     java: 'record-error-total',
     collect: ({ sent }) =>
-      Array.from(sent, ([topic, { errors }]) =>
-        Array.from(errors, ([error, value]) => ({ labels: { topic, error }, value })),
-      ).flat(),
+      byError(
+        'topic',
+        Array.from(sent, ([topic, { errors }]) => [topic, errors] as const),
+      ),
   },
   {
     name: 'kafka_producer_batch_size_bytes',
@@ -249,9 +250,12 @@ function byKey<M>(label: string, meters: ReadonlyMap<string, M>, value: (meter: 
   return Array.from(meters, ([key, meter]) => ({ labels: { [label]: key }, value: value(meter) }))
 }
 
-function byApiAndError(counts: ReadonlyMap<string, ReadonlyMap<string, number>>): Sample[] {
-  return Array.from(counts, ([api, errors]) =>
-    Array.from(errors, ([error, value]) => ({ labels: { api, error }, value })),
+function byError(
+  label: string,
+  counts: Iterable<readonly [string, ReadonlyMap<string, number>]>,
+): Sample[] {
+  return Array.from(counts, ([key, errors]) =>
+    Array.from(errors, ([error, value]) => ({ labels: { [label]: key, error }, value })),
   ).flat()
 }
 

@@ -384,12 +384,7 @@ export class Fetcher<K, V> {
     const failures = Math.max(...partitions.map(one => one.failures))
     for (const partition of partitions) this.failed(partition, error)
     if (this.isClosed) return
-    const [{ topic, partition }] = partitions as [AssignedPartition<K, V>]
-    const which =
-      partitions.length === 1 ? `${topic}-${partition}` : `${partitions.length} partitions`
-    const { telemetry } = this.cluster.config
-    if (isRetriable(error)) telemetry.retrying(`reading ${which}`, error, failures + 1)
-    else telemetry.failed(error)
+    this.cluster.config.telemetry.attemptFailed('reading', partitions, error, failures + 1)
   }
 
   private failed(partition: AssignedPartition<K, V>, error: Error): void {

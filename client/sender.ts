@@ -346,13 +346,9 @@ export class Sender {
   /** Another attempt of these has failed; what follows is decided for each of them. */
   private tell(sent: readonly Sent[], error: Error): void {
     if (this.isClosed) return
-    const { telemetry } = this.cluster.config
-    const attempts = Math.max(...sent.map(({ batch }) => batch.attempts))
-    const [{ queue }] = sent as [Sent]
-    const which =
-      sent.length === 1 ? `${queue.topic}-${queue.partition}` : `${sent.length} partitions`
-    if (isRetriable(error)) telemetry.retrying(`sending to ${which}`, error, attempts)
-    else telemetry.failed(error)
+    const batches = sent.map(({ batch }) => batch)
+    const attempts = Math.max(...batches.map(batch => batch.attempts))
+    this.cluster.config.telemetry.attemptFailed('sending to', batches, error, attempts)
   }
 
   /** The broker does not take the producer's epoch or sequence number. */

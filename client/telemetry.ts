@@ -4,7 +4,7 @@
  */
 import type { ClientMeter } from './client-meter.ts'
 import type { Connection } from './connection.ts'
-import { AnswerError, ConnectionError, type Place } from './errors.ts'
+import { AnswerError, ConnectionError, isRetriable, type Place } from './errors.ts'
 import type { Logger } from './logger.ts'
 import type { TopicPartition } from './topic-partition.ts'
 
@@ -44,6 +44,19 @@ export class Telemetry {
   /** An attempt has failed for good; whoever made it hears of it. */
   failed(error: unknown): void {
     this.meter?.failed(apiOf(error), nameOf(error))
+  }
+
+  /** Attempt number `tries` at these partitions, of which there is one at least, has failed; `doing` as in `reading`. */
+  attemptFailed(
+    doing: string,
+    partitions: readonly TopicPartition[],
+    error: Error,
+    tries: number,
+  ): void {
+    if (!isRetriable(error)) return this.failed(error)
+    const [first] = listed(partitions.slice(0, 1))
+    const which = partitions.length === 1 ? first : `${partitions.length} partitions`
+    this.retrying(`${doing} ${which}`, error, tries)
   }
 
   /** Attempt number `tries` has failed, and another one follows. `what` was tried, as a phrase: `reading 3 partitions`. */
