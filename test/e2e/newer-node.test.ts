@@ -7,11 +7,9 @@ import { clientFolder } from './foreign-clients.ts'
 /** Enough of what a run prints to hold its list of failures. */
 const LAST_CHARACTERS = 20_000
 
-test('the unit tests on Node 24', {
-  skip: clientFolder('platformatic').skip,
-  timeout: 600_000,
-}, () => {
-  const { node } = clientFolder('platformatic')
+const { node, skip } = clientFolder('platformatic')
+
+test('the unit tests on Node 24', { skip, timeout: 600_000 }, () => {
   const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout
   assert.match(version, /^v24\./)
   const env = { ...process.env }

@@ -26,6 +26,22 @@ async function beat(
   return { error: errorName(errorCode), ...answer }
 }
 
+async function fetchAs(client: FakeClient, memberId: string, memberEpoch: number) {
+  const topics = [{ name: 't', partitionIndexes: [0] }]
+  const groups = [{ groupId: 'g', memberId, memberEpoch, topics }]
+  const answer = await client.call('OffsetFetch', 9, { groups, requireStable: false })
+  return errorName(answer.groups[0]!.errorCode)
+}
+
+const classicJoin = (metadata: Buffer) => ({
+  groupId: 'g',
+  sessionTimeoutMs: 10_000,
+  rebalanceTimeoutMs: 10_000,
+  memberId: '',
+  protocolType: 'consumer',
+  protocols: [{ name: 'range', metadata }],
+})
+
 for (const version of versionsOf('ConsumerGroupHeartbeat')) {
   test(`version ${version}: a member gets all partitions, then shares them, and is out when it is silent`, () =>
     withGroups(async (host, client) => {
@@ -76,12 +92,7 @@ test('offsets are committed and fetched in the epoch of the member, and in no ot
     }
     assert.equal(await commit(2), 'NONE')
     assert.equal(await commit(1), 'STALE_MEMBER_EPOCH')
-    const fetch = async (memberEpoch: number) => {
-      const topics = [{ name: 't', partitionIndexes: [0] }]
-      const groups = [{ groupId: 'g', memberId: 'm1', memberEpoch, topics }]
-      const answer = await client.call('OffsetFetch', 9, { groups, requireStable: false })
-      return errorName(answer.groups[0]!.errorCode)
-    }
+    const fetch = (memberEpoch: number) => fetchAs(client, 'm1', memberEpoch)
     assert.equal(await fetch(2), 'NONE')
     assert.equal(await fetch(1), 'STALE_MEMBER_EPOCH')
   }))
@@ -91,22 +102,10 @@ test('a member of the classic protocol may be behind when it fetches offsets, as
     await beat(client, JOIN)
     // Version 1: topics, no user data, nothing owned.
     const metadata = Buffer.from('000100000001000174ffffffff00000000', 'hex')
-    const join = {
-      groupId: 'g',
-      sessionTimeoutMs: 10_000,
-      rebalanceTimeoutMs: 10_000,
-      memberId: '',
-      protocolType: 'consumer',
-      protocols: [{ name: 'range', metadata }],
-    }
+    const join = classicJoin(metadata)
     const { errorCode, memberId, generationId } = await host.connect().call('JoinGroup', 3, join)
     assert.equal(errorName(errorCode), 'NONE')
-    const fetch = async (memberEpoch: number, id = memberId) => {
-      const topics = [{ name: 't', partitionIndexes: [0] }]
-      const groups = [{ groupId: 'g', memberId: id, memberEpoch, topics }]
-      const answer = await client.call('OffsetFetch', 9, { groups, requireStable: false })
-      return errorName(answer.groups[0]!.errorCode)
-    }
+    const fetch = (memberEpoch: number, id = memberId) => fetchAs(client, id, memberEpoch)
     assert.deepEqual([await fetch(generationId), await fetch(generationId - 1)], ['NONE', 'NONE'])
     assert.equal(await fetch(generationId + 1), 'ILLEGAL_GENERATION')
     assert.equal(await fetch(generationId, 'nobody'), 'UNKNOWN_MEMBER_ID')
@@ -120,14 +119,7 @@ test('a group takes the protocol of who joins while it is empty, keeps its offse
       )
     await beat(client, JOIN)
     assert.deepEqual(await types(), ['consumer Stable'])
-    const join = {
-      groupId: 'g',
-      sessionTimeoutMs: 10_000,
-      rebalanceTimeoutMs: 10_000,
-      memberId: '',
-      protocolType: 'consumer',
-      protocols: [{ name: 'range', metadata: Buffer.alloc(0) }],
-    }
+    const join = classicJoin(Buffer.alloc(0))
     const refused = await client.call('JoinGroup', 3, join)
     assert.equal(errorName(refused.errorCode), 'INCONSISTENT_GROUP_PROTOCOL')
     await beat(client, { groupId: 'g', memberId: 'm1', memberEpoch: -1 })

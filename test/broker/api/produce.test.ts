@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ZERO_UUID } from '../../../protocol/buffer.ts'
-import { codecs, isAsynchronous } from '../../../protocol/compression.ts'
 import { type ErrorName, errorName } from '../../../protocol/errors.ts'
 import {
   ATTRIBUTES,
@@ -15,7 +14,7 @@ import {
   timestampType,
 } from '../../../protocol/record-batch.ts'
 import { encodeBatch } from '../../../protocol/records.ts'
-import { batchOf, fetchOne, produceOne, valuesOf } from '../batches.ts'
+import { batchOf, fetchOne, noAsynchronousCodec, produceOne, valuesOf } from '../batches.ts'
 import { idle, START_MS } from '../fake-network.ts'
 import { versionsOf } from '../harness.ts'
 import { type FakeClient, type Host, startHost } from '../host.ts'
@@ -387,12 +386,9 @@ test('a topic that is deleted while a batch waits for its acknowledgement answer
     assert.equal((await answer).error, 'UNKNOWN_TOPIC_OR_PARTITION')
   }))
 
-/** Where Node has zstd itself, no codec is asynchronous. */
-const skip = !isAsynchronous(codecs.zstd) && 'this Node has zstd, which is synchronous'
-
 test(
   'copies of batches that wait for an asynchronous codec are charged to the budget',
-  { skip },
+  { skip: noAsynchronousCodec },
   () =>
     withHost(async (host, client) => {
       const records = await batchOf(['a'.repeat(5000)], 'zstd')

@@ -3,9 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Partition } from '../../../broker/replication/partition.ts'
 import type { Outcome } from '../../../broker/replication/watermark.ts'
-import { codecs, isAsynchronous } from '../../../protocol/compression.ts'
 import { type ErrorName, ProtocolError } from '../../../protocol/errors.ts'
-import { batchOf } from '../batches.ts'
+import { batchOf, noAsynchronousCodec } from '../batches.ts'
 import { type FakeIo, idle, START_MS } from '../fake-network.ts'
 import { startHost } from '../host.ts'
 
@@ -91,12 +90,9 @@ test('after a failure nothing is acknowledged, appended or read, and who waited 
     assert.throws(() => partition.readableBytes(0, false), storage)
   }))
 
-/** Where Node has zstd itself, no codec is asynchronous. */
-const skip = !isAsynchronous(codecs.zstd) && 'this Node has zstd, which is synchronous'
-
 test(
   'a batch whose codec is asynchronous is not appended to a partition that failed meanwhile',
-  { skip },
+  { skip: noAsynchronousCodec },
   () =>
     withPartition(async partition => {
       const appended = partition.append(await batchOf(['a'], 'zstd'), -1, START_MS)
@@ -109,7 +105,7 @@ test(
 
 test(
   'batches queue behind one with an asynchronous codec; a bad one holds up nobody; then the way is direct again',
-  { skip },
+  { skip: noAsynchronousCodec },
   () =>
     withPartition(async partition => {
       const bad = Buffer.from(await batchOf(['x'], 'zstd'))
