@@ -129,6 +129,7 @@ export class BrokerAdmin {
     options: CallOptions = {},
   ): Promise<ActiveProducer[]> {
     const found: ActiveProducer[] = []
+    this.cluster.track(partitions.map(({ topic }) => topic))
     for (const { topic, partition } of partitions) {
       const producers = await this.cluster.run('describeProducers', options, async attempt => {
         const { leaderId } = await this.cluster.leader(topic, partition, attempt)

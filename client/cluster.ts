@@ -92,6 +92,8 @@ export class Cluster {
   private metadataAtMs = Number.NEGATIVE_INFINITY
   private isStale = true
   private refreshing: Promise<unknown> | null = null
+  /** What the request under way asks about. */
+  private asking: ReadonlySet<string> = new Set()
   private isClosed = false
 
   /** Connects only when the first call is made. Throws an OptionError. */
@@ -176,14 +178,26 @@ export class Cluster {
       topics: asked,
       allowAutoTopicCreation: allowAutoTopicCreation && asked !== null,
     }
+    const names = new Set(topics)
+    const isWhole = topics === null || [...this.tracked].every(name => names.has(name))
     const answer = await this.request('any', 'Metadata', request, attempt)
     if (answer.errorCode === errorCode('REBOOTSTRAP_REQUIRED')) this.brokers.forgetAll()
     if (answer.errorCode !== 0)
       throw new AnswerError(answer.errorCode, { api: 'Metadata', broker: attempt.asked })
-    this.learnBrokers(answer)
+    this.brokers.learn(answer.brokers)
+    this.controllerId = answer.controllerId
+    if (isWhole) {
+      this.metadataAtMs = this.io.clock.monotonicMs()
+      this.isStale = false
+    }
     for (const topic of answer.topics) this.learnTopic(topic)
     this.metadataCount++
     return answer
+  }
+
+  /** The next look at one of these topics asks about all of them that are not known, in one request. */
+  track(names: Iterable<string>): void {
+    for (const name of names) if (isName(name)) this.tracked.add(name)
   }
 
   /** Who leads this partition. Throws a retriable AnswerError while nobody does. */
@@ -201,7 +215,7 @@ export class Cluster {
     attempt: Attempt,
     willDo: (picture: TopicPicture) => boolean = () => true,
   ): Promise<TopicPicture> {
-    if (typeof name !== 'string' || name === '') {
+    if (!isName(name)) {
       throw new OptionError(`topic is ${name === '' ? 'empty' : String(name)}, not a name.`)
     }
     for (let asked = false; ; ) {
@@ -212,9 +226,9 @@ export class Cluster {
         throw new AnswerError(code, { api: 'Metadata', topic: name })
       }
       // A request that is under way already may not ask about this topic.
-      asked = this.refreshing === null || this.tracked.has(name)
+      asked = this.refreshing === null || this.asking.has(name)
       this.tracked.add(name)
-      await this.refresh(attempt)
+      await this.refresh(attempt, name)
     }
   }
 
@@ -258,19 +272,23 @@ export class Cluster {
     return fullMs * (0.8 + 0.4 * this.io.random())
   }
 
-  /** Asks about all tracked topics; callers at the same time share one request. */
-  private refresh(attempt: Attempt): Promise<unknown> {
-    this.refreshing ??= this.metadata([...this.tracked], {
-      deadlineMs: Math.min(
+  /**
+   * Asks about all tracked topics, or while what is known of them is fresh only about those that are not known and `name`, as
+   * KIP-526 has it; callers at the same time share one request.
+   */
+  private refresh(attempt: Attempt, name?: string): Promise<unknown> {
+    if (this.refreshing === null) {
+      const isNeeded = (one: string) => !this.isFresh || one === name || !this.topics.has(one)
+      this.asking = new Set([...this.tracked].filter(isNeeded))
+      const deadlineMs = Math.min(
         attempt.deadlineMs,
         this.io.clock.monotonicMs() + this.config.requestTimeoutMs,
-      ),
-      signal: undefined,
-      mayBeDone: false,
-      asked: undefined,
-    }).finally(() => {
-      this.refreshing = null
-    })
+      )
+      const own = { deadlineMs, signal: undefined, mayBeDone: false, asked: undefined }
+      this.refreshing = this.metadata([...this.asking], own).finally(() => {
+        this.refreshing = null
+      })
+    }
     return abortable(this.refreshing, attempt.signal)
   }
 
@@ -283,13 +301,6 @@ export class Cluster {
     // A cluster without a controller at the moment: any broker answers, with the error that fits.
     if (target === 'controller' && id < 0) return this.brokers.openAny(attempt)
     return this.brokers.open(id, attempt)
-  }
-
-  private learnBrokers(answer: ResponseOf<'Metadata'>): void {
-    this.brokers.learn(answer.brokers)
-    this.controllerId = answer.controllerId
-    this.metadataAtMs = this.io.clock.monotonicMs()
-    this.isStale = false
   }
 
   private learnTopic(topic: ResponseOf<'Metadata'>['topics'][number]): void {
@@ -345,6 +356,11 @@ export class Cluster {
       signal?.addEventListener('abort', abort, { once: true })
     })
   }
+}
+
+/** Whether one can ask about it at all: what comes from an application may be anything. */
+function isName(name: unknown): name is string {
+  return typeof name === 'string' && name !== ''
 }
 
 /** Whether a request that may change something was sent and nobody knows what became of it. */

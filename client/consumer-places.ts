@@ -7,7 +7,8 @@
  */
 import { errorCode } from '../protocol/errors.ts'
 import type { Io } from '../protocol/io.ts'
-import type { Attempt, Cluster } from './cluster.ts'
+import type { Cluster } from './cluster.ts'
+import { type EndOfEpoch, endsOfEpochs } from './end-of-epoch.ts'
 import { AnswerError, isRetriable, OptionError, VersionError } from './errors.ts'
 import type { AssignedPartition } from './fetcher.ts'
 import { attemptNow, backoffMs } from './leader-search.ts'
@@ -22,8 +23,6 @@ function isPlace(given: unknown): boolean {
   return 'timestampMs' in given && Number.isSafeInteger(given.timestampMs)
 }
 
-const CONSUMER = -1
-
 interface Lookup<K, V> {
   readonly partition: AssignedPartition<K, V>
   /** The place that it was at; if it has been sought elsewhere since, the answer counts for nothing. */
@@ -31,12 +30,16 @@ interface Lookup<K, V> {
   readonly at: OffsetQuery['at']
 }
 
+/** A place that a new leader may not have. */
+type Check<K, V> = Pick<Lookup<K, V>, 'partition' | 'round'>
+
 export class Places<K, V> {
   private readonly io: Io
   private readonly cluster: Cluster
   private readonly reset: 'earliest' | 'latest' | 'none'
   private readonly changed: () => void
   private readonly lookups: Lookup<K, V>[] = []
+  private readonly checks: Check<K, V>[] = []
   private readonly wanted = new WeakMap<AssignedPartition<K, V>, Place>()
 
   /** `changed`: a partition has a place, or an error. */
@@ -119,82 +122,65 @@ export class Places<K, V> {
     }
   }
 
-  private located(
-    { partition, round }: Pick<Lookup<K, V>, 'partition' | 'round'>,
-    found: Error | OffsetAnswer,
-  ): void {
+  private located({ partition, round }: Check<K, V>, found: Error | OffsetAnswer): void {
     if (partition.round === round) {
       if (found instanceof Error) partition.error = found
-      else partition.seek(found.offset, found.leaderEpoch)
+      else {
+        // Whoever leads in that epoch need not be asked whether the place stands.
+        partition.leaderEpoch = Math.max(partition.leaderEpoch, found.leaderEpoch)
+        partition.seek(found.offset, found.leaderEpoch)
+      }
     }
     if (partition.round <= round + 1) partition.isLocating = false
     this.changed()
   }
 
-  /** Holds the place against the epochs of the present leader. */
-  async verify(partition: AssignedPartition<K, V>): Promise<void> {
+  /** Holds the place against the epochs of the present leader, together with all that need it in this turn. */
+  verify(partition: AssignedPartition<K, V>): void {
     if (partition.isLocating) return
     partition.isLocating = true
-    const { round } = partition
-    for (let tries = 1; partition.round === round; tries++) {
-      try {
-        const end = await this.endOfEpoch(partition)
-        if (partition.round !== round) break
+    this.checks.push({ partition, round: partition.round })
+    if (this.checks.length > 1) return
+    this.io.turn.write(() => {
+      void this.checkAll(this.checks.splice(0))
+    })
+  }
+
+  private async checkAll(checks: readonly Check<K, V>[]): Promise<void> {
+    let open = checks
+    for (let tries = 1; ; tries++) {
+      const outcomes = await endsOfEpochs(this.cluster, open, attemptNow(this.io, this.cluster))
+      open = open.filter((check, i) => !this.checked(check, outcomes[i]!))
+      this.changed()
+      if (open.length === 0) return
+      this.cluster.distrust()
+      const waitMs = backoffMs(this.io, this.cluster, tries)
+      await new Promise<void>(resolve => this.io.clock.timer(waitMs, resolve, true))
+    }
+  }
+
+  /** False: it is to be asked again. */
+  private checked({ partition, round }: Check<K, V>, outcome: EndOfEpoch | Error): boolean {
+    // Sought elsewhere meanwhile: then that place may have to be checked.
+    if (partition.round === round) {
+      // A broker that cannot tell: read on, as clients did before.
+      const isUnable = outcome instanceof VersionError
+      if (outcome instanceof Error && !isUnable) {
+        if (isRetriable(outcome)) return false
+        partition.error = outcome
+      } else {
         partition.isUnverified = false
-        if (end !== null) this.cut(partition, end)
-        break
-      } catch (error) {
-        if (partition.round !== round) break
-        if (error instanceof VersionError) {
-          // A broker that cannot tell: read on, as clients did before.
-          partition.isUnverified = false
-          break
-        }
-        if (!isRetriable(error)) {
-          partition.error = error as Error
-          break
-        }
-        this.cluster.distrust()
-        const waitMs = backoffMs(this.io, this.cluster, tries)
-        await new Promise<void>(resolve => this.io.clock.timer(waitMs, resolve, true))
+        if (!(outcome instanceof Error)) this.stands(partition, outcome)
       }
     }
     partition.isLocating = false
-    this.changed()
+    return true
   }
 
-  /** Where the log left the epoch of what was read last, if that is before what was read; -1: it does not know the epoch. */
-  private async endOfEpoch(partition: AssignedPartition<K, V>): Promise<number | null> {
-    const { topic, partition: index, fetchEpoch, fetchOffset } = partition
-    const attempt = attemptNow(this.io, this.cluster)
-    const leader = await this.cluster.leader(topic, index, attempt)
-    const asked = {
-      partition: index,
-      currentLeaderEpoch: leader.leaderEpoch,
-      leaderEpoch: fetchEpoch,
-    }
-    const answer = await this.askLeader(leader.leaderId, topic, asked, attempt)
-    const { errorCode: code, leaderEpoch, endOffset } = answer
-    const place = { api: 'OffsetForLeaderEpoch', broker: attempt.asked, topic, partition: index }
-    if (code !== 0) throw new AnswerError(code, place)
+  private stands(partition: AssignedPartition<K, V>, { leader, end }: EndOfEpoch): void {
     partition.leaderEpoch = Math.max(partition.leaderEpoch, leader.leaderEpoch)
     partition.leaderId = leader.leaderId
-    if (leaderEpoch < 0 || endOffset < 0) return -1
-    return endOffset < fetchOffset ? endOffset : null
-  }
-
-  private async askLeader(
-    leaderId: number,
-    topic: string,
-    asked: { partition: number; currentLeaderEpoch: number; leaderEpoch: number },
-    attempt: Attempt,
-  ) {
-    const request = { replicaId: CONSUMER, topics: [{ topic, partitions: [asked] }] }
-    const answer = await this.cluster.request(leaderId, 'OffsetForLeaderEpoch', request, attempt)
-    const found = answer.topics[0]?.partitions[0]
-    if (found !== undefined) return found
-    const place = { api: 'OffsetForLeaderEpoch', broker: attempt.asked, topic }
-    throw new AnswerError(-1, place, 'the broker left it out')
+    if (end < partition.fetchOffset) this.cut(partition, end)
   }
 
   /** The log was cut at `end`: what was read ahead from there on is not in it any more. */

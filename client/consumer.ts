@@ -106,7 +106,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     this.fetcher = new Fetcher(io, fetches, this.config, {
       arrived: () => this.wake(),
       mislaid: (partition, isOutOfRange) => this.places.locate(partition, isOutOfRange),
-      unverified: partition => void this.places.verify(partition),
+      unverified: partition => this.places.verify(partition),
       reading: (topic, partition) => readingOf(this.config, this.raws, topic, partition),
     })
     const changed = () => {

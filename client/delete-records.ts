@@ -25,10 +25,13 @@ export async function deleteRecords(
   const api = 'DeleteRecords'
   await cluster.run('deleteRecords', options, async attempt => {
     const byLeader = new Map<number, RecordsToDelete[]>()
+    cluster.track(batch.pending.map(({ topic }) => topic))
     for (const place of batch.pending) {
       try {
         const { leaderId } = await cluster.leader(place.topic, place.partition, attempt)
-        byLeader.set(leaderId, [...(byLeader.get(leaderId) ?? []), place])
+        const those = byLeader.get(leaderId) ?? []
+        byLeader.set(leaderId, those)
+        those.push(place)
       } catch (error) {
         if (!(error instanceof AnswerError)) throw error
         const unchanged = { ...place, logStartOffset: -1 }

@@ -5,16 +5,23 @@
  */
 import type { RequestInput } from '../protocol/apis.ts'
 
+/** Where a partition is read. */
 export interface FetchPlace {
-  readonly topic: string
-  readonly topicId: string
   readonly partition: number
   readonly fetchOffset: number
   /** That the reader believes in; -1: none. */
   readonly leaderEpoch: number
 }
 
+/** What is read of a topic. */
+export interface FetchTopic {
+  readonly topic: string
+  readonly topicId: string
+  readonly places: readonly FetchPlace[]
+}
+
 type Topics = RequestInput<'Fetch'>['topics']
+type AskedPlace = Topics[number]['partitions'][number]
 type Forgotten = NonNullable<RequestInput<'Fetch'>['forgottenTopicsData']>
 
 export interface SessionPart {
@@ -24,41 +31,45 @@ export interface SessionPart {
   readonly forgottenTopicsData: Forgotten
 }
 
+interface KnownPlace {
+  fetchOffset: number
+  leaderEpoch: number
+  /** Number of the last request that wanted it. */
+  wantedBy: number
+}
+
+/** What the broker knows of a topic, by partition. */
+interface KnownTopic {
+  readonly topic: string
+  readonly topicId: string
+  readonly places: Map<number, KnownPlace>
+}
+
 const MAX_EPOCH = 0x7fffffff
 
 export class FetchSession {
   private readonly partitionMaxBytes: number
   private id = 0
   private epoch = 0
-  /** What the broker knows, by topic id and partition. */
-  private readonly known = new Map<string, FetchPlace>()
+  private requests = 0
+  /** By topic id and name: a topic that was deleted and made anew is another. */
+  private readonly known = new Map<string, KnownTopic>()
 
   constructor(partitionMaxBytes: number) {
     this.partitionMaxBytes = partitionMaxBytes
   }
 
   /** What the next request says so that the broker reads exactly `wanted`. */
-  next(wanted: readonly FetchPlace[]): SessionPart {
+  next(wanted: readonly FetchTopic[]): SessionPart {
     const { id: sessionId, epoch: sessionEpoch } = this
-    const isWhole = sessionEpoch === 0
-    const gone = new Map(isWhole ? [] : this.known)
-    const changed: FetchPlace[] = []
-    for (const place of wanted) {
-      const key = keyOf(place)
-      gone.delete(key)
-      const before = isWhole ? undefined : this.known.get(key)
-      const isKnown =
-        before?.fetchOffset === place.fetchOffset && before.leaderEpoch === place.leaderEpoch
-      if (!isKnown) changed.push(place)
+    if (sessionEpoch === 0) this.known.clear()
+    this.requests++
+    const topics: Topics[number][] = []
+    for (const { topic, topicId, places } of wanted) {
+      const partitions = this.changed(this.knownTopic(topic, topicId), places)
+      if (partitions.length > 0) topics.push({ topic, topicId, partitions })
     }
-    this.known.clear()
-    for (const place of wanted) this.known.set(keyOf(place), place)
-    return {
-      sessionId,
-      sessionEpoch,
-      topics: this.topicsOf(changed),
-      forgottenTopicsData: forgottenOf([...gone.values()]),
-    }
+    return { sessionId, sessionEpoch, topics, forgottenTopicsData: this.forget() }
   }
 
   /** The request was answered without an error of its own. */
@@ -75,32 +86,42 @@ export class FetchSession {
     this.known.clear()
   }
 
-  private topicsOf(places: readonly FetchPlace[]): Topics {
-    const { partitionMaxBytes } = this
-    const topics = new Map<
-      string,
-      Topics[number] & { partitions: Topics[number]['partitions'][number][] }
-    >()
-    for (const { topic, topicId, partition, fetchOffset, leaderEpoch } of places) {
-      const entry = topics.get(topicId + topic) ?? { topic, topicId, partitions: [] }
-      const currentLeaderEpoch = leaderEpoch
-      entry.partitions.push({ partition, currentLeaderEpoch, fetchOffset, partitionMaxBytes })
-      topics.set(topicId + topic, entry)
+  private knownTopic(topic: string, topicId: string): KnownTopic {
+    const key = topicId + topic
+    const known = this.known.get(key) ?? { topic, topicId, places: new Map() }
+    this.known.set(key, known)
+    return known
+  }
+
+  /** What the broker does not know yet, which it does from now on. */
+  private changed({ places: known }: KnownTopic, places: readonly FetchPlace[]): AskedPlace[] {
+    const { partitionMaxBytes, requests: wantedBy } = this
+    const changed: AskedPlace[] = []
+    for (const { partition, fetchOffset, leaderEpoch } of places) {
+      const before = known.get(partition)
+      if (before?.fetchOffset === fetchOffset && before.leaderEpoch === leaderEpoch) {
+        before.wantedBy = wantedBy
+        continue
+      }
+      known.set(partition, { fetchOffset, leaderEpoch, wantedBy })
+      changed.push({ partition, currentLeaderEpoch: leaderEpoch, fetchOffset, partitionMaxBytes })
     }
-    return [...topics.values()]
+    return changed
   }
-}
 
-function forgottenOf(places: readonly FetchPlace[]): Forgotten {
-  const topics = new Map<string, { topic: string; topicId: string; partitions: number[] }>()
-  for (const { topic, topicId, partition } of places) {
-    const entry = topics.get(topicId + topic) ?? { topic, topicId, partitions: [] }
-    entry.partitions.push(partition)
-    topics.set(topicId + topic, entry)
+  /** Drops what the last request did not want. */
+  private forget(): Forgotten {
+    const forgotten: Forgotten[number][] = []
+    for (const [key, { topic, topicId, places }] of this.known) {
+      const partitions: number[] = []
+      for (const [partition, { wantedBy }] of places) {
+        if (wantedBy !== this.requests) partitions.push(partition)
+      }
+      if (partitions.length === 0) continue
+      for (const partition of partitions) places.delete(partition)
+      if (places.size === 0) this.known.delete(key)
+      forgotten.push({ topic, topicId, partitions })
+    }
+    return forgotten
   }
-  return [...topics.values()]
-}
-
-function keyOf({ topic, topicId, partition }: FetchPlace): string {
-  return `${topic} ${topicId} ${partition}`
 }

@@ -60,7 +60,10 @@ export class AssignedPartition<K, V> {
   isPaused = false
   /** It is about to go to another member: nothing more of it is handed out, so that what is committed is all. */
   isLeaving = false
-  isFetching = false
+  /** Broker that a Fetch of it is under way to; -1: none. */
+  fetchingFrom = -1
+  /** `round` when that was sent. */
+  fetchRound = 0
   isLocating = false
   notBeforeMs = 0
   failures = 0
@@ -97,9 +100,10 @@ export class AssignedPartition<K, V> {
 
 type PartitionAnswer = ResponseOf<'Fetch'>['responses'][number]['partitions'][number]
 
-interface Asked<K, V> {
-  readonly partition: AssignedPartition<K, V>
-  readonly round: number
+interface AskedTopic<K, V> {
+  readonly topic: string
+  readonly topicId: string
+  readonly places: AssignedPartition<K, V>[]
 }
 
 interface Lane {
@@ -124,6 +128,8 @@ export class Fetcher<K, V> {
   private readonly search: LeaderSearch<AssignedPartition<K, V>>
   private readonly lanes = new Map<number, Lane>()
   private assigned: AssignedPartition<K, V>[] = []
+  /** The same by topic and partition. */
+  private byTopic = new Map<string, Map<number, AssignedPartition<K, V>>>()
   private isScheduled = false
   private isClosed = false
 
@@ -151,6 +157,11 @@ export class Fetcher<K, V> {
     const kept = new Set(partitions)
     for (const gone of this.assigned) if (!kept.has(gone)) this.drop(gone)
     this.assigned = [...partitions]
+    this.byTopic = new Map()
+    for (const one of partitions) {
+      const ofTopic = this.byTopic.get(one.topic) ?? new Map<number, AssignedPartition<K, V>>()
+      this.byTopic.set(one.topic, ofTopic.set(one.partition, one))
+    }
     this.schedule()
   }
 
@@ -213,7 +224,7 @@ export class Fetcher<K, V> {
     if (
       partition.isPaused ||
       partition.isLeaving ||
-      partition.isFetching ||
+      partition.fetchingFrom >= 0 ||
       partition.error !== null
     )
       return false
@@ -274,18 +285,10 @@ export class Fetcher<K, V> {
   ): void {
     const { minBytes, maxBytes, isolation, rackId } = this.config
     const maxWaitMs = Math.min(this.config.maxWaitMs, isShort ? SHORT_WAIT_MS : Infinity)
-    const asked = new Map<string, Asked<K, V>>()
-    const places = partitions.map(partition => {
-      const { topic, round, fetchOffset, leaderEpoch } = partition
-      const topicId = this.cluster.knownTopic(topic)?.topicId ?? ZERO_UUID
-      partition.isFetching = true
-      asked.set(`${topic} ${partition.partition}`, { partition, round })
-      asked.set(`${topicId} ${partition.partition}`, { partition, round })
-      return { topic, topicId, partition: partition.partition, fetchOffset, leaderEpoch }
-    })
+    const asked = this.ask(partitions, lane.nodeId)
     const finish = (error: Error | null) => {
       lane.isBusy = false
-      for (const partition of partitions) partition.isFetching = false
+      for (const partition of partitions) partition.fetchingFrom = -1
       if (error !== null) this.failedAll(partitions, error)
       this.schedule()
     }
@@ -295,7 +298,7 @@ export class Fetcher<K, V> {
       maxBytes,
       isolationLevel: isolation === 'read_committed' ? 1 : 0,
       rackId,
-      ...lane.session.next(places),
+      ...lane.session.next(asked),
     }
     const timeoutMs = maxWaitMs + this.cluster.config.requestTimeoutMs
     try {
@@ -317,11 +320,29 @@ export class Fetcher<K, V> {
     }
   }
 
+  /** By topic. */
+  private ask(partitions: readonly AssignedPartition<K, V>[], nodeId: number): AskedTopic<K, V>[] {
+    const topics = new Map<string, AskedTopic<K, V>>()
+    for (const partition of partitions) {
+      const { topic, round } = partition
+      partition.fetchingFrom = nodeId
+      partition.fetchRound = round
+      let entry = topics.get(topic)
+      if (entry === undefined) {
+        const topicId = this.cluster.knownTopic(topic)?.topicId ?? ZERO_UUID
+        entry = { topic, topicId, places: [] }
+        topics.set(topic, entry)
+      }
+      entry.places.push(partition)
+    }
+    return [...topics.values()]
+  }
+
   /** Returns an error of the whole answer. */
   private answered(
     lane: Lane,
     { errorCode: code, sessionId, responses }: ResponseOf<'Fetch'>,
-    asked: ReadonlyMap<string, Asked<K, V>>,
+    asked: readonly AskedTopic<K, V>[],
     broker: string,
   ): Error | null {
     if (code !== 0) {
@@ -329,12 +350,15 @@ export class Fetcher<K, V> {
       return SESSION_LOST.has(code) ? null : new AnswerError(code, { api: 'Fetch', broker })
     }
     lane.session.answered(sessionId)
+    const names = new Map(responses.length === 0 ? [] : asked.map(t => [t.topicId, t.topic]))
     for (const { topic, topicId, partitions } of responses) {
+      const ofTopic = this.byTopic.get(topic === '' ? (names.get(topicId) ?? '') : topic)
       for (const answer of partitions) {
-        const key = `${topic === '' ? topicId : topic} ${answer.partitionIndex}`
-        const entry = asked.get(key)
-        if (entry === undefined || entry.round !== entry.partition.round) continue
-        this.take(entry.partition, answer, broker)
+        const partition = ofTopic?.get(answer.partitionIndex)
+        if (partition === undefined || partition.fetchingFrom !== lane.nodeId) continue
+        // It has been sought elsewhere since.
+        if (partition.fetchRound !== partition.round) continue
+        this.take(partition, answer, broker)
       }
     }
     return null

@@ -352,6 +352,7 @@ export class GroupMember implements Membership {
 
   private async counts(names: readonly string[], attempt: Attempt): Promise<Map<string, number>> {
     const counts = new Map<string, number>()
+    this.cluster.track(names)
     for (const name of [...names].sort()) {
       try {
         counts.set(name, (await this.cluster.topic(name, attempt)).partitions.length)

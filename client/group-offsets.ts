@@ -141,6 +141,7 @@ async function byTopic<T extends TopicPartition>(
   attempt: Attempt,
 ): Promise<TopicItems<T>[]> {
   const topics = new Map<string, TopicItems<T>>()
+  cluster.track(list.map(({ topic }) => topic))
   for (const item of list) {
     let entry = topics.get(item.topic)
     if (entry === undefined) {

@@ -61,6 +61,7 @@ export class LeaderSearch<W extends Wanted> {
         // Somebody may have come meanwhile.
         continue
       }
+      this.cluster.track([...this.wanted].map(({ topic }) => topic))
       const isMissed = await Promise.all([...this.wanted].map(wanted => this.find(wanted)))
       if (!isMissed.includes(true)) continue
       const waitMs = backoffMs(this.io, this.cluster, tries)

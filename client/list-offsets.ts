@@ -87,6 +87,7 @@ async function findLeaders(
   failed: (query: Query, error: Error) => void,
 ): Promise<Ask[]> {
   const asks = new Map<string, Ask>()
+  cluster.track(queries.map(({ topic }) => topic))
   for (const query of queries) {
     try {
       const { leaderId } = await cluster.leader(query.topic, query.partition, attempt)

@@ -124,6 +124,51 @@ test('leaders are looked up once, and again after an error that says they have m
   assert.deepEqual(moves, [{ message: 'the leader has moved', ...place }])
 })
 
+test('many topics are asked about in one request, and one that is new by itself', async () => {
+  const asked: string[][] = []
+  const world = new World({
+    Metadata: ({ topics }) => {
+      asked.push((topics ?? []).map(({ name }) => name ?? '').sort())
+      const { brokers, clusterId, controllerId, topics: some } = world.metadata()
+      const all = (topics ?? []).map(({ name }) => ({ ...some[0]!, name }))
+      return { brokers, clusterId, controllerId, topics: all }
+    },
+  })
+  const cluster = world.cluster({ metadataMaxAgeMs: 1_000 })
+  const leadersOf = (names: string[]) =>
+    cluster.run('look', {}, async attempt => {
+      cluster.track(names)
+      for (const name of names) await cluster.leader(name, 0, attempt)
+    })
+  await leadersOf(['a', 'b', 'c'])
+  assert.deepEqual(asked, [['a', 'b', 'c']])
+  await leadersOf(['d', 'a', 'e'])
+  assert.deepEqual(asked.slice(1), [['d', 'e']], 'the others are known')
+  await world.io.elapse(1_001)
+  cluster.track(['', 7 as unknown as string])
+  await leadersOf(['b'])
+  assert.deepEqual(asked.slice(2), [['a', 'b', 'c', 'd', 'e']], 'all have grown old')
+})
+
+test('a topic that is named while a request is under way is not taken for missing', async () => {
+  const world = new World({
+    Metadata: ({ topics }) => {
+      const { brokers, clusterId, controllerId, topics: some } = world.metadata()
+      const all = (topics ?? []).map(({ name }) => ({ ...some[0]!, name }))
+      return { brokers, clusterId, controllerId, topics: all }
+    },
+  })
+  const cluster = world.cluster()
+  const first = cluster.run('look', {}, attempt => cluster.leader('a', 0, attempt))
+  while (world.seed.asked.length === 0) await Promise.resolve()
+  cluster.track(['b'])
+  const second = cluster.run('look', {}, attempt => cluster.leader('b', 0, attempt))
+  assert.deepEqual(
+    (await Promise.all([first, second])).map(leader => leader.leaderId),
+    [1, 1],
+  )
+})
+
 test('metadata grows old', async () => {
   const world = new World()
   const cluster = world.cluster({ metadataMaxAgeMs: 1_000 })

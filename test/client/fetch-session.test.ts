@@ -5,14 +5,13 @@ import { FetchSession } from '../../client/fetch-session.ts'
 
 const ID = 'AAAAAAAAAAAAAAAAAAAABQ'
 const place = (partition: number, fetchOffset: number) => ({
-  topic: 't',
-  topicId: ID,
   partition,
   fetchOffset,
   leaderEpoch: 0,
 })
 const asked = (session: FetchSession, wanted: [number, number][]) => {
-  const part = session.next(wanted.map(([p, offset]) => place(p, offset)))
+  const places = wanted.map(([p, offset]) => place(p, offset))
+  const part = session.next([{ topic: 't', topicId: ID, places }])
   const partitions = part.topics.flatMap(t => t.partitions.map(p => [p.partition, p.fetchOffset]))
   const forgotten = part.forgottenTopicsData.flatMap(t => t.partitions)
   return [part.sessionId, part.sessionEpoch, partitions, forgotten]
@@ -61,4 +60,20 @@ test('a lost session, or a broker that keeps none, is asked for everything again
   assert.deepEqual(asked(session, [[0, 5]]), [0, 0, [[0, 5]], []])
   session.answered(0)
   assert.deepEqual(asked(session, [[0, 5]]), [0, 0, [[0, 5]], []])
+})
+
+test('a topic that was made anew is another one', () => {
+  const session = new FetchSession(1024)
+  const places = [place(0, 5)]
+  session.next([{ topic: 't', topicId: ID, places }])
+  session.answered(42)
+  const topicId = 'AAAAAAAAAAAAAAAAAAAABg'
+  const { topics, forgottenTopicsData } = session.next([{ topic: 't', topicId, places }])
+  assert.deepEqual(
+    topics.map(t => t.topicId),
+    [topicId],
+  )
+  assert.deepEqual(forgottenTopicsData, [{ topic: 't', topicId: ID, partitions: [0] }])
+  session.answered(42)
+  assert.deepEqual(session.next([]).forgottenTopicsData, [{ topic: 't', topicId, partitions: [0] }])
 })

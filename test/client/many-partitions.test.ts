@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { Client } from '../../client/client.ts'
 import { string } from '../../client/serializers.ts'
 import type { RequestOf, ResponseInput } from '../../protocol/apis.ts'
+import { errorCode } from '../../protocol/errors.ts'
 import { encodeBatch } from '../../protocol/records.ts'
 import { MemoryIo, ScriptedBroker } from './memory-network.ts'
 
@@ -11,8 +12,12 @@ const TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAABQ'
 const COUNT = 600
 const PARTITIONS = Array.from({ length: COUNT }, (_, partition) => partition)
 
+const NOT_LEADER = errorCode('NOT_LEADER_OR_FOLLOWER')
+
 /** One record in each partition. */
 class Cluster {
+  leaderEpoch = 5
+  isMoving = false
   readonly io = new MemoryIo()
   readonly broker = new ScriptedBroker(this.io, 'b1', 9092, {
     Metadata: () => this.metadata(),
@@ -20,7 +25,16 @@ class Cluster {
       topics: topics.map(({ name, partitions }) => ({
         name,
         partitions: partitions.map(({ partitionIndex }) => {
-          return { partitionIndex, errorCode: 0, offset: 0, leaderEpoch: -1 }
+          return { partitionIndex, errorCode: 0, offset: 0, leaderEpoch: 5 }
+        }),
+      })),
+    }),
+    OffsetForLeaderEpoch: ({ topics }) => ({
+      topics: topics.map(({ topic, partitions }) => ({
+        topic,
+        partitions: partitions.map(({ partition }) => {
+          const errorCode = this.isMoving && partition === 7 ? NOT_LEADER : 0
+          return { partition, errorCode, leaderEpoch: 5, endOffset: 1 }
         }),
       })),
     }),
@@ -28,7 +42,8 @@ class Cluster {
   })
 
   private metadata(): ResponseInput<'Metadata'> {
-    const place = { leaderId: 1, leaderEpoch: 5, replicaNodes: [1], isrNodes: [1] }
+    const { leaderEpoch } = this
+    const place = { leaderId: 1, leaderEpoch, replicaNodes: [1], isrNodes: [1] }
     const partitions = PARTITIONS.map(partitionIndex => {
       return { errorCode: 0, partitionIndex, ...place }
     })
@@ -68,6 +83,39 @@ test('all partitions find their place at the start', async () => {
   const values = new Set<string | null | undefined>()
   for (let i = 0; i < COUNT; i++) values.add((await cluster.io.settle(consumer.next()))?.value)
   assert.deepEqual(values, new Set(PARTITIONS.map(String)))
-  assert.equal(cluster.broker.asked.filter(name => name === 'ListOffsets').length, 1)
+  const count = (api: string) => cluster.broker.asked.filter(name => name === api).length
+  assert.equal(count('ListOffsets'), 1)
+  assert.equal(count('OffsetForLeaderEpoch'), 0, 'a place that the leader has just named stands')
   await consumer.close()
+})
+
+test('when all have a new leader their places are held against it together', async () => {
+  const cluster = new Cluster()
+  const client = new Client({ bootstrap: 'b1:9092', retryBackoffMs: 1 }, cluster.io)
+  const consumer = client.consumer({ value: string })
+  consumer.assign(PARTITIONS.map(partition => ({ topic: 't', partition, offset: 0 })))
+  for (let i = 0; i < COUNT; i++) await cluster.io.settle(consumer.next())
+  cluster.leaderEpoch = 6
+  cluster.isMoving = true
+  cluster.broker.dropConnections()
+  const questions = () =>
+    cluster.broker.seen
+      .filter(({ name }) => name === 'OffsetForLeaderEpoch')
+      .map(({ request }) => (request as RequestOf<'OffsetForLeaderEpoch'>).topics[0]!.partitions)
+  const timesAsked = (partition: number) =>
+    questions()
+      .flat()
+      .filter(asked => asked.partition === partition).length
+  const next = consumer.next()
+  while (timesAsked(7) < 3) await cluster.io.elapse(1)
+  cluster.isMoving = false
+  const fetches = () => cluster.broker.asked.filter(name => name === 'Fetch').length
+  for (const before = fetches(); fetches() === before; ) await cluster.io.elapse(1)
+  assert.deepEqual(questions()[0]![0], { partition: 0, currentLeaderEpoch: 6, leaderEpoch: 5 })
+  for (const partition of PARTITIONS) {
+    if (partition !== 7) assert.equal(timesAsked(partition), 1, `partition ${partition}`)
+  }
+  assert.ok(questions().length <= 10, `${questions().length} requests`)
+  await consumer.close()
+  assert.equal(await next, null)
 })
