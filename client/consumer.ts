@@ -436,7 +436,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     if (this.meter !== null) this.lastPollMs = this.io.clock.monotonicMs()
     for (let i = 0; i < assignment.length; i++) {
       const partition = assignment[(this.turn + i) % assignment.length]!
-      if (partition.isPaused || partition.isLeaving) continue
+      if (partition.isPaused || partition.isLeaving || !partition.hasNews) continue
       const taken = await this.takeFrom(partition)
       if (taken === null) continue
       this.turn = (this.turn + i + 1) % assignment.length

@@ -40,7 +40,6 @@ interface KnownPlace {
 
 /** What the broker knows of a topic, by partition. */
 interface KnownTopic {
-  readonly topic: string
   readonly topicId: string
   readonly places: Map<number, KnownPlace>
 }
@@ -52,7 +51,6 @@ export class FetchSession {
   private id = 0
   private epoch = 0
   private requests = 0
-  /** By topic id and name: a topic that was deleted and made anew is another. */
   private readonly known = new Map<string, KnownTopic>()
 
   constructor(partitionMaxBytes: number) {
@@ -65,11 +63,21 @@ export class FetchSession {
     if (sessionEpoch === 0) this.known.clear()
     this.requests++
     const topics: Topics[number][] = []
+    const forgotten: Forgotten[number][] = []
     for (const { topic, topicId, places } of wanted) {
-      const partitions = this.changed(this.knownTopic(topic, topicId), places)
+      let known = this.known.get(topic)
+      // One that was deleted and made anew is another.
+      if (known !== undefined && known.topicId !== topicId) {
+        forgotten.push({ topic, topicId: known.topicId, partitions: [...known.places.keys()] })
+        known = undefined
+      }
+      known ??= { topicId, places: new Map() }
+      this.known.set(topic, known)
+      const partitions = this.changed(known, places)
       if (partitions.length > 0) topics.push({ topic, topicId, partitions })
     }
-    return { sessionId, sessionEpoch, topics, forgottenTopicsData: this.forget() }
+    this.forget(forgotten)
+    return { sessionId, sessionEpoch, topics, forgottenTopicsData: forgotten }
   }
 
   /** The request was answered without an error of its own. */
@@ -84,13 +92,6 @@ export class FetchSession {
     this.id = 0
     this.epoch = 0
     this.known.clear()
-  }
-
-  private knownTopic(topic: string, topicId: string): KnownTopic {
-    const key = topicId + topic
-    const known = this.known.get(key) ?? { topic, topicId, places: new Map() }
-    this.known.set(key, known)
-    return known
   }
 
   /** What the broker does not know yet, which it does from now on. */
@@ -109,19 +110,17 @@ export class FetchSession {
     return changed
   }
 
-  /** Drops what the last request did not want. */
-  private forget(): Forgotten {
-    const forgotten: Forgotten[number][] = []
-    for (const [key, { topic, topicId, places }] of this.known) {
+  /** Drops what the last request did not want, and adds it to `forgotten`. */
+  private forget(forgotten: Forgotten[number][]): void {
+    for (const [topic, { topicId, places }] of this.known) {
       const partitions: number[] = []
       for (const [partition, { wantedBy }] of places) {
         if (wantedBy !== this.requests) partitions.push(partition)
       }
       if (partitions.length === 0) continue
       for (const partition of partitions) places.delete(partition)
-      if (places.size === 0) this.known.delete(key)
+      if (places.size === 0) this.known.delete(topic)
       forgotten.push({ topic, topicId, partitions })
     }
-    return forgotten
   }
 }

@@ -86,6 +86,11 @@ export class AssignedPartition<K, V> {
     return bytes
   }
 
+  /** Whether there is something to hand out, or to tell. */
+  get hasNews(): boolean {
+    return this.fetched.length > 0 || this.error !== null
+  }
+
   /** Moves to another place; what was read ahead is dropped. */
   seek(offset: number, leaderEpoch = -1): void {
     this.position = offset
