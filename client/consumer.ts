@@ -161,9 +161,8 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   /** Takes the place of what was assigned before; partitions that stay keep their position unless one is given. */
   assign(assignments: readonly Assignment[]): void {
     this.checkOpen()
-    const before = this.fetcher.assignment
     const partitions = assignments.map(({ topic, partition, offset }) => {
-      const known = before.find(p => p.topic === topic && p.partition === partition)
+      const known = this.fetcher.find(topic, partition)
       const assigned = known ?? new AssignedPartition<K, V>(topic, partition)
       if (offset !== undefined) this.place(assigned, offset)
       return assigned
@@ -369,7 +368,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   }
 
   private assigned(topic: string, partition: number): AssignedPartition<K, V> | undefined {
-    return this.fetcher.assignment.find(p => p.topic === topic && p.partition === partition)
+    return this.fetcher.find(topic, partition)
   }
 
   private find(topic: string, partition: number): AssignedPartition<K, V> {

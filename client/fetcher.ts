@@ -158,6 +158,11 @@ export class Fetcher<K, V> {
     return this.assigned
   }
 
+  /** What is assigned of this partition, if it is. */
+  find(topic: string, partition: number): AssignedPartition<K, V> | undefined {
+    return this.byTopic.get(topic)?.get(partition)
+  }
+
   assign(partitions: readonly AssignedPartition<K, V>[]): void {
     const kept = new Set(partitions)
     for (const gone of this.assigned) if (!kept.has(gone)) this.drop(gone)
@@ -182,6 +187,7 @@ export class Fetcher<K, V> {
     this.search.close()
     for (const partition of this.assigned) this.drop(partition)
     this.assigned = []
+    this.byTopic.clear()
   }
 
   /** Asks nothing of this partition for so long. */
@@ -440,7 +446,7 @@ export class Fetcher<K, V> {
 
   /** Whether it makes sense to go on; if not the application is told. */
   private missed(partition: AssignedPartition<K, V>, error: Error): boolean {
-    if (!this.assigned.includes(partition)) return false
+    if (this.find(partition.topic, partition.partition) !== partition) return false
     partition.failures++
     if (isRetriable(error)) return true
     partition.error = error
