@@ -81,8 +81,8 @@ export function registerBench(program: Command, context: CliContext): void {
     .command('show <workload>')
     .description('print a workload as YAML')
     .action(async (name: string) => {
-      const { stringify } = await import('yaml')
-      context.terminal.out(stringify(await loadWorkload(name)))
+      const { workloadText } = await import('./workload.ts')
+      context.terminal.out(workloadText(await loadWorkload(name)))
     })
 }
 

@@ -2,7 +2,7 @@
  * What a load test does, as data: a file in YAML or JSON, or one of the named ones. Everything has a default, so that a
  * workload says only what is special about it.
  */
-import { parseDocument } from 'yaml'
+import { parseDocument, stringify } from 'yaml'
 import { type CodecName, codecs } from '../protocol/compression.ts'
 import { HEADER_BYTES } from './payload.ts'
 
@@ -125,6 +125,11 @@ export function parseWorkload(text: string, where: string): Workload {
   const [error] = document.errors
   if (error !== undefined) throw new WorkloadError(`${where}: ${error.message.split('\n')[0]}`)
   return workloadOf(document.toJS() as unknown, where)
+}
+
+/** As a file of YAML, which `parseWorkload` reads. */
+export function workloadText(workload: Workload): string {
+  return stringify(workload)
 }
 
 /** Fills in defaults. @throws WorkloadError */

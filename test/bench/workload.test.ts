@@ -1,5 +1,6 @@
 /** Workload files: what may stand there, what may not, and the named ones. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { adjusted, loadWorkloads } from '../../bench/bench-options.ts'
@@ -114,4 +115,14 @@ test('the named workloads are in order', () => {
     assert.notEqual(workload?.description, '')
   }
   assert.equal(namedWorkload('toString'), null)
+})
+
+test('a workload that the bundled program prints is one that it can read', () => {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['bin/ottla', 'bench', 'show', 'many-topics'],
+    { encoding: 'utf8' },
+  )
+  assert.equal(status, 0, stderr)
+  assert.deepEqual(parseWorkload(stdout, 'x'), namedWorkload('many-topics'))
 })
