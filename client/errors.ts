@@ -14,6 +14,7 @@
  *   RecordError      a record cannot be sent as it is
  */
 import { type ErrorName, errorName, errors } from '../protocol/errors.ts'
+import { errorMeanings } from './error-meanings.ts'
 
 /** Where something failed, as far as it is known. */
 export interface Place {
@@ -146,7 +147,7 @@ export class AnswerError extends Error {
   /** `code` is the number from the wire; `detail` the broker's own errorMessage. */
   constructor(code: number, place: Place, detail: string | null = null, retriable?: boolean) {
     const error = errorName(code)
-    const known = MEANINGS[error]
+    const known = errorMeanings[error]
     const advice = known?.[1] ?? ''
     super(sentence(answerText(error, code, place, detail), advice))
     this.error = error
@@ -199,7 +200,7 @@ function sentence(reason: string, advice: string): string {
 
 function answerText(error: ErrorName, code: number, place: Place, detail: string | null): string {
   const isSaid = detail !== null && detail !== '' && !detail.startsWith(SAYS_NOTHING)
-  const said = isSaid ? detail.replace(/\.\s*$/, '') : (MEANINGS[error]?.[0] ?? 'refused')
+  const said = isSaid ? detail.replace(/\.\s*$/, '') : (errorMeanings[error]?.[0] ?? 'refused')
   const subject = subjectOf(place)
   const name = errors[error].code === code ? error : `error code ${code}`
   const where = [name, place.api, place.broker].filter(part => part !== undefined).join(', ')
@@ -213,63 +214,4 @@ function subjectOf(place: Place): string {
   if (place.topic === undefined) return place.subject ?? ''
   const topic = `topic '${place.topic}'`
   return place.partition === undefined ? topic : `${topic} partition ${place.partition}`
-}
-
-/** What the errors mean that a person meets most, and what to do about them. */
-const MEANINGS: { readonly [Name in ErrorName]?: readonly [meaning: string, advice: string] } = {
-  UNKNOWN_SERVER_ERROR: ['the broker failed unexpectedly', "look into the broker's log"],
-  UNKNOWN_TOPIC_OR_PARTITION: [
-    'there is no such topic or partition',
-    'check the name, or create the topic first',
-  ],
-  UNKNOWN_TOPIC_ID: ['there is no topic with this id', 'it may have been deleted; look up its id'],
-  TOPIC_ALREADY_EXISTS: [
-    'a topic with this name exists already',
-    'choose another name, or use the topic that exists',
-  ],
-  INVALID_TOPIC_EXCEPTION: [
-    'not a valid topic name',
-    "use 1 to 249 of the characters a-z A-Z 0-9 . _ - (and neither '.' nor '..')",
-  ],
-  INVALID_PARTITIONS: [
-    'this number of partitions is not possible',
-    'give at least 1, and for a topic that exists more than it has',
-  ],
-  INVALID_REPLICATION_FACTOR: [
-    'this replication factor is not possible',
-    'give at most as many replicas as there are brokers',
-  ],
-  INVALID_REPLICA_ASSIGNMENT: [
-    'replicas cannot be placed like this',
-    'name for each partition, from 0 on, brokers that exist, each once',
-  ],
-  INVALID_CONFIG: ['a setting or its value is not valid', 'correct the setting'],
-  INVALID_REQUEST: ['the broker does not accept this request', 'correct what the message names'],
-  POLICY_VIOLATION: ["the cluster's policy does not allow it", 'ask who runs the cluster'],
-  NOT_CONTROLLER: ['this broker is not the controller', 'try again'],
-  LEADER_NOT_AVAILABLE: [
-    'the partition has no leader at the moment',
-    'try again; if it stays so, a broker that holds it is down',
-  ],
-  NOT_LEADER_OR_FOLLOWER: ['this broker does not lead the partition', 'try again'],
-  REPLICA_NOT_AVAILABLE: ['this broker does not have the partition', 'try again'],
-  BROKER_NOT_AVAILABLE: ['the broker is not available', 'check that it runs'],
-  REQUEST_TIMED_OUT: [
-    'the broker did not finish in time',
-    'it may still finish: look at the result before repeating',
-  ],
-  KAFKA_STORAGE_ERROR: ["the broker's disk failed", "look into the broker's log and at its disk"],
-  TOPIC_DELETION_DISABLED: [
-    'the cluster does not delete topics',
-    'set delete.topic.enable=true on the brokers',
-  ],
-  THROTTLING_QUOTA_EXCEEDED: ['too many changes at once for the quota', 'try again later'],
-  REASSIGNMENT_IN_PROGRESS: [
-    'replicas of the topic are being moved',
-    'try again when the move has ended',
-  ],
-  TOPIC_AUTHORIZATION_FAILED: ['not allowed on this topic', 'ask for an ACL that allows it'],
-  CLUSTER_AUTHORIZATION_FAILED: ['not allowed on this cluster', 'ask for an ACL that allows it'],
-  UNSUPPORTED_VERSION: ['the broker does not know this version', 'use a newer broker'],
-  SECURITY_DISABLED: ['the cluster has no authorizer', 'configure one on the brokers first'],
 }

@@ -44,6 +44,19 @@ test('every error of the table makes a message of one line', () => {
   }
 })
 
+test('what a broker of ours may answer about groups and records has words of its own', () => {
+  const place = { api: 'DeleteGroups', subject: "group 'readers'" }
+  assert.equal(
+    new AnswerError(errorCode('GROUP_ID_NOT_FOUND'), place).message,
+    "group 'readers': there is no such group (GROUP_ID_NOT_FOUND, DeleteGroups): check its name; 'ottla group list' has them all.",
+  )
+  const detail = 'The group is dead'
+  assert.match(
+    new AnswerError(errorCode('NON_EMPTY_GROUP'), place, detail).message,
+    /: The group is dead \(.*\): stop its consumers first\.$/,
+  )
+})
+
 test('a code that we do not know is shown as its number', () => {
   assert.match(new AnswerError(9_999, {}).message, /error code 9999/)
 })
