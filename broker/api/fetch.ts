@@ -15,6 +15,7 @@ import type { Broker } from '../broker.ts'
 import { type Handler, RELEASE, type Releasable, type RequestContext } from '../context.ts'
 import type { FetchContext, FetchPartition } from '../fetch-sessions.ts'
 import type { Partition } from '../replication/partition.ts'
+import type { WatermarkListener } from '../replication/watermark.ts'
 
 type Request = RequestOf<'Fetch'>
 type Response = ResponseInput<'Fetch'> & Releasable
@@ -29,13 +30,39 @@ const NOTHING = Buffer.alloc(0)
  */
 export const MAX_WAIT_MS = 30_000
 
-/** One partition of the request, found or refused. */
-interface Target {
+/** One partition of the request, found or refused. It listens at its high watermark while the request waits. */
+class Target implements WatermarkListener {
+  readonly job: FetchJob
   readonly asked: FetchPartition
   readonly partition: Partition | null
   readonly error: unknown
   /** Where the client's log stops matching ours, if it does (KIP-595). */
-  readonly divergingEpoch: { epoch: number; endOffset: number } | null
+  readonly divergingEpoch: DivergingEpoch | null
+  /** Bytes that could be read when it was looked at last. */
+  readable = 0
+
+  constructor(
+    job: FetchJob,
+    asked: FetchPartition,
+    partition: Partition | null,
+    error: unknown,
+    divergingEpoch: DivergingEpoch | null,
+  ) {
+    this.job = job
+    this.asked = asked
+    this.partition = partition
+    this.error = error
+    this.divergingEpoch = divergingEpoch
+  }
+
+  advanced(): void {
+    this.job.advanced(this)
+  }
+}
+
+interface DivergingEpoch {
+  readonly epoch: number
+  readonly endOffset: number
 }
 
 export const fetch: Handler<'Fetch'> = (broker, request, context) => {
@@ -48,7 +75,7 @@ export const fetch: Handler<'Fetch'> = (broker, request, context) => {
     return { errorCode: code, sessionId: 0, responses: [] }
   }
   const job = new FetchJob(broker, request, context, fetched)
-  if (job.isReady() || request.maxWaitMs <= 0) return job.answer()
+  if (job.isReady || request.maxWaitMs <= 0) return job.answer()
   return job.wait()
 }
 
@@ -63,6 +90,12 @@ class FetchJob {
   private readonly maxBytes: number
   /** Never more than an answer may have, or it could not be reached. */
   private readonly minBytes: number
+  /** Of all targets: what each has more is added when its watermark says so, for there may be thousands of them. */
+  private readable = 0
+  /** Something has to be said about a target, however many bytes there are. */
+  private hasTrouble = false
+  /** Answers what waits; null while nothing does. */
+  private finish: (() => void) | null = null
 
   constructor(broker: Broker, request: Request, context: RequestContext, fetched: FetchContext) {
     this.broker = broker
@@ -73,38 +106,53 @@ class FetchJob {
     this.maxBytes = Math.min(request.maxBytes, broker.config.fetchMaxBytes)
     this.minBytes = Math.min(request.minBytes, this.maxBytes)
     this.targets = Array.from(fetched.partitions, asked => this.find(asked))
+    for (const target of this.targets) this.look(target)
   }
 
   /** Whether there are enough bytes, or something else to say. */
-  isReady(): boolean {
+  get isReady(): boolean {
     if (this.targets.length === 0) return true
     if (this.broker.budget.available === 0) return false
-    let bytes = 0
-    for (const { asked, partition, error, divergingEpoch } of this.targets) {
-      if (partition === null || error !== null || divergingEpoch !== null) return true
-      try {
-        const readable = partition.readableBytes(asked.fetchOffset, this.committed)
-        bytes += Math.min(readable, asked.maxBytes)
-      } catch {
-        return true
-      }
+    return this.hasTrouble || this.readable >= this.minBytes
+  }
+
+  private look(target: Target): void {
+    const { asked, partition, error, divergingEpoch } = target
+    if (partition === null || error !== null || divergingEpoch !== null) {
+      this.hasTrouble = true
+      return
     }
-    return bytes >= this.minBytes
+    try {
+      const bytes = Math.min(
+        partition.readableBytes(asked.fetchOffset, this.committed),
+        asked.maxBytes,
+      )
+      this.readable += bytes - target.readable
+      target.readable = bytes
+    } catch {
+      this.hasTrouble = true
+    }
+  }
+
+  /** The watermark of a target says that there is more, or nothing any more. */
+  advanced(target: Target): void {
+    if (this.finish === null) return
+    this.look(target)
+    if (this.isReady) this.finish()
   }
 
   /** Answers when ready, or after the client's `maxWaitMs`. */
   wait(): Promise<Response> {
     const { budget, io } = this.broker
     return new Promise<Response>((resolve, reject) => {
-      let isOver = false
       const stop = () => {
-        isOver = true
+        this.finish = null
         timer.cancel()
-        for (const { partition } of this.targets) partition?.highWatermark.unlisten(check)
+        for (const target of this.targets) target.partition?.highWatermark.unlisten(target)
         this.context.onClosed = null
       }
       const finish = () => {
-        if (isOver) return
+        if (this.finish === null) return
         stop()
         try {
           resolve(this.answer())
@@ -112,16 +160,15 @@ class FetchJob {
           reject(error)
         }
       }
-      const check = () => {
-        if (!isOver && this.isReady()) finish()
-      }
       const checkBudget = () => {
-        check()
-        if (!isOver && budget.available === 0) budget.whenAvailable(checkBudget)
+        if (this.finish === null) return
+        if (this.isReady) finish()
+        else if (budget.available === 0) budget.whenAvailable(checkBudget)
       }
+      this.finish = finish
       this.context.onClosed = stop
       const timer = io.clock.timer(Math.min(this.request.maxWaitMs, MAX_WAIT_MS), finish)
-      for (const { partition } of this.targets) partition?.highWatermark.listen(check)
+      for (const target of this.targets) target.partition?.highWatermark.listen(target)
       if (budget.available === 0) budget.whenAvailable(checkBudget)
     })
   }
@@ -147,8 +194,8 @@ class FetchJob {
         pending = pending.then(() => this.read(target, left, slices, take) ?? undefined)
       else pending = this.read(target, left, slices, take)
     }
-    if (pending === null) return this.finish(results, slices)
-    return pending.then(() => this.finish(results, slices))
+    if (pending === null) return this.respondWith(results, slices)
+    return pending.then(() => this.respondWith(results, slices))
   }
 
   /** Null when it was done at once. */
@@ -207,9 +254,9 @@ class FetchJob {
           ? replicas.partition(asked.topic, asked.index)
           : replicas.partitionById(asked.topicId, asked.index)
       partition.checkEpoch(asked.currentLeaderEpoch)
-      return { asked, partition, error: null, divergingEpoch: diverging(partition, asked) }
+      return new Target(this, asked, partition, null, diverging(partition, asked))
     } catch (error) {
-      return { asked, partition: null, error, divergingEpoch: null }
+      return new Target(this, asked, null, error, null)
     }
   }
 
@@ -241,7 +288,10 @@ class FetchJob {
   }
 
   /** Groups the partitions by topic and remembers in the session what was said. */
-  private finish(results: readonly PartitionResponse[], slices: readonly LogSlice[]): Response {
+  private respondWith(
+    results: readonly PartitionResponse[],
+    slices: readonly LogSlice[],
+  ): Response {
     const { session, sessionId, isIncremental } = this.fetched
     const topics: { topic: string; topicId: string; partitions: PartitionResponse[] }[] = []
     results.forEach((result, i) => {
@@ -286,10 +336,7 @@ function hasNews(asked: FetchPartition, result: PartitionResponse): boolean {
 }
 
 /** Where the reader's log, whose last batch had `lastFetchedEpoch`, stops matching ours; null where it does not. */
-function diverging(
-  partition: Partition,
-  asked: FetchPartition,
-): { epoch: number; endOffset: number } | null {
+function diverging(partition: Partition, asked: FetchPartition): DivergingEpoch | null {
   if (asked.lastFetchedEpoch < 0) return null
   const { leaderEpoch, endOffset } = partition.endOffsetForEpoch(asked.lastFetchedEpoch)
   if (leaderEpoch < 0 || endOffset < 0) {

@@ -13,10 +13,15 @@ interface Wait {
   readonly timer: Timer
 }
 
+/** Who hears of each advance and each failure. */
+export interface WatermarkListener {
+  advanced(): void
+}
+
 export class Watermark {
   private current: number
   private readonly waits = new Set<Wait>()
-  private readonly listeners = new Set<() => void>()
+  private readonly listeners = new Set<WatermarkListener>()
 
   constructor(value: number) {
     this.current = value
@@ -39,7 +44,7 @@ export class Watermark {
     if (this.waits.size > 0) {
       for (const wait of this.waits) if (wait.target <= value) this.settle(wait, 'reached')
     }
-    if (this.listeners.size > 0) for (const listener of [...this.listeners]) listener()
+    if (this.listeners.size > 0) this.tell()
   }
 
   /** Calls `done` once: when the value is at least `target`, after `timeoutMs`, or when `failAll` says why not. */
@@ -50,19 +55,24 @@ export class Watermark {
     this.waits.add(wait)
   }
 
-  /** Calls `listener` after each advance and each `failAll`, until it is removed with `unlisten`. */
-  listen(listener: () => void): void {
+  /** Tells `listener` of each advance and each `failAll`, until it is removed with `unlisten`. */
+  listen(listener: WatermarkListener): void {
     this.listeners.add(listener)
   }
 
-  unlisten(listener: () => void): void {
+  unlisten(listener: WatermarkListener): void {
     this.listeners.delete(listener)
   }
 
   /** Leadership was lost, the log was truncated or went offline: nobody may be answered with success any more. */
   failAll(error: ErrorName): void {
     for (const wait of this.waits) this.settle(wait, error)
-    for (const listener of [...this.listeners]) listener()
+    this.tell()
+  }
+
+  /** They may go away meanwhile. */
+  private tell(): void {
+    for (const listener of [...this.listeners]) listener.advanced()
   }
 
   private settle(wait: Wait, outcome: Outcome): void {

@@ -76,6 +76,43 @@ for (const version of versionsOf('Fetch')) {
     }))
 }
 
+test('a wait for many bytes of many partitions looks only at the one that has more', async () => {
+  const count = 300
+  const host = await startHost({})
+  const topicId = await host.createTopic('wide', count)
+  const [reader, writer] = [host.connect(), host.connect()]
+  let looks = 0
+  for (let index = 0; index < count; index++) {
+    const partition = host.broker.replicas.partition('wide', index)
+    const look = partition.readableBytes.bind(partition)
+    partition.readableBytes = (...args) => {
+      looks++
+      return look(...args)
+    }
+  }
+  const batch = await batchOf(['a'])
+  const partitions = Array.from({ length: count }, (_, partition) => {
+    return { partition, fetchOffset: 0, partitionMaxBytes: 1_000_000, currentLeaderEpoch: -1 }
+  })
+  const fetched = reader.call('Fetch', 13, {
+    maxWaitMs: 10_000,
+    minBytes: count * batch.length,
+    maxBytes: 10_000_000,
+    topics: [{ topicId, partitions }],
+  })
+  await idle()
+  for (let index = 0; index < count; index++) {
+    await writer.call('Produce', 9, produceOne('wide', index, batch))
+  }
+  const { responses } = await fetched
+  const received = responses[0]!.partitions.filter(
+    ({ records }) => records?.length === batch.length,
+  )
+  assert.equal(received.length, count)
+  assert.ok(looks <= 3 * count, `${looks} looks at ${count} partitions`)
+  await host.stop()
+})
+
 test('an offset inside a batch gives the whole batch', () =>
   withHost(async (_host, client) => {
     await write(client, 0, 'a', 'b', 'c')
