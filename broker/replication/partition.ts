@@ -100,6 +100,11 @@ export class Partition {
     return [this.leader]
   }
 
+  /** Neither failed nor deleted. */
+  get isServing(): boolean {
+    return this.gone === null
+  }
+
   get lastStableOffset(): number {
     return Math.min(this.log.lastStableOffset, this.highWatermark.value)
   }
