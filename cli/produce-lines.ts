@@ -1,5 +1,5 @@
 /** From a line of text or JSON to a record. What a line lacks is told with its place. */
-import type { HeaderValue, Message } from '../client/producer.ts'
+import type { HeaderValue, Message } from '../client/record-input.ts'
 import type { Bytes } from '../client/serializers.ts'
 import { UsageError } from './failure.ts'
 

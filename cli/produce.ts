@@ -3,8 +3,8 @@
  * so input of any size can be piped in; the exit code says whether all of it was written.
  */
 import type { Command } from 'commander'
-import type { NewRecord } from '../client/producer.ts'
 import type { Acks } from '../client/producer-config.ts'
+import type { NewRecord } from '../client/record-input.ts'
 import type { Bytes } from '../client/serializers.ts'
 import type { CodecName } from '../protocol/compression.ts'
 import type { CliContext, Terminal } from './context.ts'

@@ -10,6 +10,17 @@ import type { RequestInput, ResponseOf } from '../protocol/apis.ts'
 import { ZERO_UUID } from '../protocol/buffer.ts'
 import { errorCode } from '../protocol/errors.ts'
 import { AdminBatch } from './admin-batch.ts'
+import {
+  type ChangeOptions,
+  checkChanges,
+  checkEnds,
+  checkGoals,
+  checkNewTopics,
+  checkQueries,
+  checkRefs,
+  checkResources,
+} from './admin-input.ts'
+import { CALL, checkCall, checkTexts } from './arguments.ts'
 import { BrokerAdmin } from './broker-admin.ts'
 import type { Attempt, CallOptions, Cluster, Target } from './cluster.ts'
 import { deleteRecords, type RecordsToDelete, type TrimmedPartition } from './delete-records.ts'
@@ -26,11 +37,6 @@ export interface NewTopic {
   readonly configs?: Readonly<Record<string, string>> | undefined
   /** In place of the two numbers: for each partition, from 0 on, the brokers that hold it; the first leads. */
   readonly assignments?: readonly (readonly number[])[] | undefined
-}
-
-export interface ChangeOptions extends CallOptions {
-  /** Only check whether it would be accepted. */
-  readonly validateOnly?: boolean | undefined
 }
 
 export interface CreatedTopic {
@@ -117,6 +123,7 @@ export class Admin {
     topics: readonly NewTopic[],
     options: ChangeOptions = {},
   ): Promise<CreatedTopic[]> {
+    checkNewTopics(topics, options)
     const { validateOnly = false } = options
     const batch = new AdminBatch<NewTopic, CreatedTopic>(topics, topic => topic.name)
     await this.cluster.run('createTopics', options, async attempt => {
@@ -144,6 +151,7 @@ export class Admin {
 
   /** Returns what was deleted: names, and ids where that is how the topic was given. */
   async deleteTopics(refs: readonly TopicRef[], options: CallOptions = {}): Promise<TopicRef[]> {
+    checkRefs(refs, options)
     const batch = new AdminBatch<TopicRef, TopicRef>(refs, refText)
     const deleted: { readonly name: string; readonly topicId: string }[] = []
     await this.cluster.run('deleteTopics', options, async attempt => {
@@ -183,6 +191,8 @@ export class Admin {
     names: readonly string[] | null,
     options: CallOptions = {},
   ): Promise<TopicDescription[]> {
+    checkCall(options, CALL, 'describeTopics')
+    if (names !== null) checkTexts(names, 'names', 'names of topics as a list, or null for all')
     const batch = new AdminBatch<string, TopicDescription>(names ?? [], name => name)
     return this.cluster.run('describeTopics', options, async attempt => {
       const asked = names === null ? null : batch.pending
@@ -202,6 +212,7 @@ export class Admin {
     goals: readonly PartitionsGoal[],
     options: ChangeOptions = {},
   ): Promise<string[]> {
+    checkGoals(goals, options)
     const batch = new AdminBatch<PartitionsGoal, string>(goals, goal => goal.topic)
     await this.cluster.run('createPartitions', options, async attempt => {
       const request: RequestInput<'CreatePartitions'> = {
@@ -233,6 +244,7 @@ export class Admin {
     resources: readonly ConfigResource[],
     options: CallOptions & { readonly documentation?: boolean } = {},
   ): Promise<ResourceConfigs[]> {
+    checkResources(resources, options)
     const batch = new AdminBatch<ConfigResource, ResourceConfigs>(resources, resourceText)
     await this.cluster.run('describeConfigs', options, async attempt => {
       for (const [target, group] of byTarget(batch.pending, 'any')) {
@@ -259,6 +271,7 @@ export class Admin {
     changes: readonly ConfigChange[],
     options: ChangeOptions = {},
   ): Promise<ConfigResource[]> {
+    checkChanges(changes, options)
     const batch = new AdminBatch<ConfigChange, ConfigResource>(changes, resourceText)
     await this.cluster.run('incrementalAlterConfigs', options, async attempt => {
       for (const [target, group] of byTarget(batch.pending, 'controller')) {
@@ -281,15 +294,20 @@ export class Admin {
   }
 
   /** Offsets of partitions, in the order asked. What cannot be found out has its reason in `error`. */
-  listOffsets(queries: readonly OffsetQuery[], options: CallOptions = {}): Promise<OffsetAnswer[]> {
+  async listOffsets(
+    queries: readonly OffsetQuery[],
+    options: CallOptions = {},
+  ): Promise<OffsetAnswer[]> {
+    checkQueries(queries, options)
     return listOffsets(this.cluster, queries, options)
   }
 
   /** Takes records from the front of partitions away, for all readers; returns where each begins now. */
-  deleteRecords(
+  async deleteRecords(
     places: readonly RecordsToDelete[],
     options: CallOptions = {},
   ): Promise<TrimmedPartition[]> {
+    checkEnds(places, options)
     return deleteRecords(this.cluster, places, options)
   }
 

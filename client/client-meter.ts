@@ -5,6 +5,7 @@
  * All producers, consumers and admins with one client id count together. What series there are follows from APIs, errors,
  * and from the topics, partitions and groups that the application uses.
  */
+import type { TopicPartition } from './topic-partition.ts'
 
 /** Upper bounds, inclusive, in milliseconds. */
 export const LATENCY_BOUNDS_MS: readonly number[] = [
@@ -72,6 +73,25 @@ export interface ConsumerFigures {
     readonly partition: number
     readonly lag: number
   }[]
+}
+
+/** `lag`: of one partition, null while it is not known. */
+export function figuresOf(
+  group: string,
+  assignment: readonly (TopicPartition & { readonly bytesLeft: number })[],
+  sincePollMs: number,
+  lag: (topic: string, partition: number) => number | null,
+): ConsumerFigures {
+  return {
+    group,
+    assignedPartitions: assignment.length,
+    bufferedBytes: assignment.reduce((sum, { bytesLeft }) => sum + bytesLeft, 0),
+    secondsSincePoll: sincePollMs / 1_000,
+    lags: assignment.flatMap(({ topic, partition }) => {
+      const behind = lag(topic, partition)
+      return behind === null ? [] : [{ topic, partition, lag: behind }]
+    }),
+  }
 }
 
 type Open = { readonly inFlightCount: number }

@@ -6,6 +6,7 @@ import type { Registry } from 'prom-client'
 import { meterIn } from './client-metrics.ts'
 import { OptionError } from './errors.ts'
 import { isLogger, type Logger, silent } from './logger.ts'
+import { checkNames, type Names, sentenceOf, told } from './option-names.ts'
 import { Telemetry } from './telemetry.ts'
 
 /** How this client names itself to brokers (KIP-511). The version is package.json's; a test keeps them equal. */
@@ -82,10 +83,30 @@ const NUMBERS = {
   maxResponseBytes: [134_217_728, 1024],
 } as const satisfies { readonly [Name in keyof ClientOptions]?: readonly [number, number] }
 
+const NAMES: Names<ClientOptions> = {
+  bootstrap: true,
+  clientId: true,
+  requestTimeoutMs: true,
+  apiTimeoutMs: true,
+  connectTimeoutMs: true,
+  bootstrapTimeoutMs: true,
+  retryBackoffMs: true,
+  retryBackoffMaxMs: true,
+  retries: true,
+  metadataMaxAgeMs: true,
+  allowAutoTopicCreation: true,
+  maxResponseBytes: true,
+  metrics: true,
+  logger: true,
+  tracing: true,
+}
+
 /** Fills in the defaults; without a logger, none. Throws one OptionError that lists everything that is wrong. */
 export function resolveClientConfig(options: ClientOptions): ClientConfig {
   if (!options) throw new OptionError("options are missing: give { bootstrap: 'host:port' }.")
   const wrong: string[] = []
+  checkNames(options, NAMES, wrong)
+  checkBooleans(['allowAutoTopicCreation', 'tracing'], options, wrong)
   const clientId = options.clientId ?? SOFTWARE_NAME
   if (typeof clientId !== 'string') wrong.push('clientId is not text')
   else if (Buffer.byteLength(clientId) > 32_767) wrong.push('clientId is longer than 32767 bytes')
@@ -97,7 +118,7 @@ export function resolveClientConfig(options: ClientOptions): ClientConfig {
     telemetry: telemetryOf(options, clientId, wrong),
     tracing: options.tracing ?? true,
   }
-  if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)
+  if (wrong.length > 0) throw new OptionError(sentenceOf(wrong))
   return config
 }
 
@@ -106,7 +127,7 @@ function telemetryOf(
   clientId: string,
   wrong: string[],
 ): Telemetry {
-  const isRegistry = metrics === undefined || typeof metrics.registerMetric === 'function'
+  const isRegistry = metrics === undefined || typeof metrics?.registerMetric === 'function'
   if (!isRegistry) wrong.push('metrics is not a Registry of prom-client')
   const hasMethods = logger === undefined || logger === null || isLogger(logger)
   if (!hasMethods) wrong.push('logger lacks one of the methods debug, info and warn')
@@ -132,14 +153,40 @@ export function numberOptions<Name extends string>(
     if (Number.isSafeInteger(value) && value >= low && value <= high) continue
     const limits =
       high === Number.MAX_SAFE_INTEGER ? `of at least ${low}` : `from ${low} to ${high}`
-    wrong.push(`${name} is ${value}, not a whole number ${limits}`)
+    wrong.push(`${name} is ${told(value)}, not a whole number ${limits}`)
   }
   return numbers as { readonly [N in Name]: number }
 }
 
+/** Options that are yes or no: text such as 'false' would be a yes. What is wrong is added to `wrong`. */
+export function checkBooleans<Name extends string>(
+  names: readonly Name[],
+  options: { readonly [N in Name]?: unknown },
+  wrong: string[],
+): void {
+  for (const name of names) {
+    const value = options[name]
+    if (value == null || typeof value === 'boolean') continue
+    wrong.push(`${name} is ${told(value)}, not true or false`)
+  }
+}
+
+/** Options that are text. What is wrong is added to `wrong`. */
+export function checkTexts<Name extends string>(
+  names: readonly Name[],
+  options: { readonly [N in Name]?: unknown },
+  wrong: string[],
+): void {
+  for (const name of names) {
+    const value = options[name]
+    if (value == null || typeof value === 'string') continue
+    wrong.push(`${name} is ${told(value)}, not text`)
+  }
+}
+
 function addressesOf(given: string | readonly string[], wrong: string[]): Address[] {
   if (typeof given !== 'string' && !Array.isArray(given)) {
-    wrong.push(`bootstrap is ${String(given)}: give host:port of a broker, or several`)
+    wrong.push(`bootstrap is ${told(given)}: give host:port of a broker, or several`)
     return []
   }
   const texts = (typeof given === 'string' ? given.split(',') : given)

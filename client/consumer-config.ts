@@ -1,9 +1,15 @@
 /** A consumer's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
-import { numberOptions } from './config.ts'
+import { checkBooleans, checkTexts, numberOptions } from './config.ts'
 import { type RetryConfig, type RetryOptions, resolveRetry } from './consumer-retry.ts'
 import { OptionError } from './errors.ts'
-import { type GroupConfig, type GroupOptions, resolveGroupConfig } from './group-config.ts'
-import type { Serializer } from './serializers.ts'
+import {
+  GROUP_NAMES,
+  type GroupConfig,
+  type GroupOptions,
+  resolveGroupConfig,
+} from './group-config.ts'
+import { checkNames, type Names, sentenceOf, told } from './option-names.ts'
+import { checkSerializers, type Serializer } from './serializers.ts'
 import type { TopicPartition } from './topic-partition.ts'
 
 export interface ConsumerOptions<K = Buffer, V = Buffer> extends GroupOptions {
@@ -83,20 +89,45 @@ const RESETS = ['earliest', 'latest', 'none'] as const
 const BATCHES = ['written', 'fetched'] as const
 const ISOLATIONS = ['read_uncommitted', 'read_committed'] as const
 
+const NAMES: Names<ConsumerOptions> = {
+  ...GROUP_NAMES,
+  key: true,
+  value: true,
+  autoOffsetReset: true,
+  isolation: true,
+  rackId: true,
+  maxWaitMs: true,
+  minBytes: true,
+  maxBytes: true,
+  maxPartitionBytes: true,
+  maxBufferedBytes: true,
+  maxBatchBytes: true,
+  batches: true,
+  checkCrcs: true,
+  rebalance: true,
+  retry: true,
+}
+const LISTENER: Names<RebalanceListener> = { assigned: true, revoked: true, lost: true }
+
 /** Fills in the defaults. Throws one OptionError that lists everything that is wrong. */
 export function resolveConsumerConfig<K, V>(options: ConsumerOptions<K, V>): ConsumerConfig<K, V> {
   const wrong: string[] = []
+  checkNames(options, NAMES, wrong)
+  checkSerializers(options, 'deserialize', wrong)
+  checkBooleans(['checkCrcs', 'autoCommit'], options, wrong)
+  checkTexts(['groupId', 'groupInstanceId', 'serverAssignor', 'rackId'], options, wrong)
+  checkListener(options.rebalance, wrong)
   const numbers = numberOptions(NUMBERS, options, wrong)
   const { autoOffsetReset = 'latest', isolation = 'read_uncommitted' } = options
   const { batches = 'written' } = options
   if (!BATCHES.includes(batches)) {
-    wrong.push(`batches is '${batches}', not one of ${BATCHES.join(', ')}`)
+    wrong.push(`batches is ${told(batches)}, not one of ${BATCHES.join(', ')}`)
   }
   if (!RESETS.includes(autoOffsetReset)) {
-    wrong.push(`autoOffsetReset is '${autoOffsetReset}', not one of ${RESETS.join(', ')}`)
+    wrong.push(`autoOffsetReset is ${told(autoOffsetReset)}, not one of ${RESETS.join(', ')}`)
   }
   if (!ISOLATIONS.includes(isolation)) {
-    wrong.push(`isolation is '${isolation}', not one of ${ISOLATIONS.join(', ')}`)
+    wrong.push(`isolation is ${told(isolation)}, not one of ${ISOLATIONS.join(', ')}`)
   }
   const config: ConsumerConfig<K, V> = {
     key: options.key ?? null,
@@ -111,6 +142,16 @@ export function resolveConsumerConfig<K, V>(options: ConsumerOptions<K, V>): Con
     retry: resolveRetry(options.retry, wrong),
     group: resolveGroupConfig(options, wrong),
   }
-  if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)
+  if (wrong.length > 0) throw new OptionError(sentenceOf(wrong))
   return config
+}
+
+function checkListener(given: RebalanceListener | undefined, wrong: string[]): void {
+  if (given === undefined) return
+  checkNames(given, LISTENER, wrong, 'rebalance.')
+  for (const [name, listener] of Object.entries(given)) {
+    const isKnown = Object.hasOwn(LISTENER, name) && listener !== undefined
+    if (!isKnown || typeof listener === 'function') continue
+    wrong.push(`rebalance.${name} is ${told(listener)}, not a function`)
+  }
 }

@@ -31,9 +31,15 @@ export interface RecordSupply<K, V> {
   resumeAt(partition: AssignedPartition<K, V>, offset: number, delayMs: number): void
 }
 
+/** What a handler is told besides its records. */
+export interface Handling {
+  /** Aborted when the partition goes to another member of the group: what is done from now on will be done again there. */
+  readonly signal: AbortSignal
+}
+
 export type MessageHandler<K, V> = (
   record: ConsumerRecord<K, V>,
-  handling: { readonly signal: AbortSignal },
+  handling: Handling,
 ) => Promise<void> | void
 
 interface Item<K, V> {

@@ -9,8 +9,9 @@
  * `.connector.name` (the group), `.task.id`, `.stage`, `.class.name`, `.exception.class.name`, `.exception.message`,
  * `.exception.stacktrace`. `ottla.retry.due` is when a retry topic's record may be handled, in milliseconds since 1970.
  */
-import { type Bounds, numberOptions } from './config.ts'
+import { type Bounds, checkTexts, numberOptions } from './config.ts'
 import type { RawRecord } from './errors.ts'
+import { checkNames, type Names, told } from './option-names.ts'
 import type { Producer } from './producer.ts'
 import type { Bytes } from './serializers.ts'
 
@@ -41,20 +42,39 @@ const NUMBERS = {
   backoffMaxMs: [10_000, 0, 0x7fffffff],
 } as const satisfies { readonly [name: string]: Bounds }
 
+const NAMES: Names<RetryOptions> = {
+  attempts: true,
+  backoffMs: true,
+  backoffMaxMs: true,
+  topics: true,
+  deadLetterTopic: true,
+}
+
 /** Null without options. What is wrong is added to `wrong`. */
 export function resolveRetry(
   options: RetryOptions | undefined,
   wrong: string[],
 ): RetryConfig | null {
   if (options === undefined) return null
+  checkNames(options, NAMES, wrong, 'retry.')
+  checkTexts(['deadLetterTopic'], options, wrong)
   const topics = options.topics ?? []
-  for (const { topic, delayMs } of topics) {
-    const isDelay = Number.isSafeInteger(delayMs) && delayMs >= 0 && delayMs <= 0x7fffffff
-    if (!isDelay)
-      wrong.push(`delayMs of '${topic}' is ${delayMs}, not a whole number of at least 0`)
-  }
+  if (Array.isArray(topics)) for (const one of topics) checkTopic(one, wrong)
+  else wrong.push(`retry.topics is ${told(topics)}: give [{ topic, delayMs }]`)
   const numbers = numberOptions(NUMBERS, options, wrong)
   return { ...numbers, topics, deadLetterTopic: options.deadLetterTopic ?? null }
+}
+
+function checkTopic(given: NonNullable<RetryOptions['topics']>[number], wrong: string[]): void {
+  checkNames(given, { topic: true, delayMs: true }, wrong, 'retry.topics.')
+  const { topic, delayMs } = given
+  if (typeof topic !== 'string' || topic === '') {
+    wrong.push(`topic in retry.topics is ${told(topic)}: give its name`)
+  }
+  const isDelay = Number.isSafeInteger(delayMs) && delayMs >= 0 && delayMs <= 0x7fffffff
+  if (!isDelay) {
+    wrong.push(`delayMs of '${topic}' is ${told(delayMs)}, not a whole number of at least 0`)
+  }
 }
 
 const ERRORS = '__connect.errors.'

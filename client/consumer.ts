@@ -11,14 +11,30 @@
  * moves past it.
  */
 import type { Io } from '../protocol/io.ts'
-import type { ClientMeter, ConsumerFigures } from './client-meter.ts'
+import { CALL, caught, checkCall, checkDistinct, checkPartitions, checkWhole } from './arguments.ts'
+import { Arrivals } from './arrivals.ts'
+import { type ClientMeter, type ConsumerFigures, figuresOf } from './client-meter.ts'
 import type { CallOptions, Cluster } from './cluster.ts'
 import {
   type ConsumerConfig,
   type ConsumerOptions,
   resolveConsumerConfig,
 } from './consumer-config.ts'
-import { type MessageHandler, RecordHandlers, type Taken } from './consumer-handlers.ts'
+import {
+  type Handling,
+  type MessageHandler,
+  RecordHandlers,
+  type Taken,
+} from './consumer-handlers.ts'
+import {
+  type Assignment,
+  checkHandling,
+  checkOffsets,
+  checkReading,
+  checkSubscription,
+  type MessageOptions,
+  type ReadOptions,
+} from './consumer-input.ts'
 import { type Place, Places } from './consumer-places.ts'
 import { FailedRecords } from './consumer-retry.ts'
 import { GroupShare } from './consumer-share.ts'
@@ -26,15 +42,12 @@ import { ClosedError, OptionError } from './errors.ts'
 import { type ConsumerRecord, damaged, type RawBytes, readingOf } from './fetched-records.ts'
 import { AssignedPartition, Fetcher } from './fetcher.ts'
 import type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
+import { told } from './option-names.ts'
 import type { Producer } from './producer.ts'
 import type { Bytes } from './serializers.ts'
+import { SingleReader } from './single-reader.ts'
 import type { TopicPartition } from './topic-partition.ts'
 import { Tracing } from './tracing.ts'
-
-export interface Assignment extends TopicPartition {
-  /** Default: `autoOffsetReset`. */
-  readonly offset?: Place | undefined
-}
 
 /** Records that were written together. */
 export interface ConsumerBatch<K = Buffer, V = Buffer> extends TopicPartition {
@@ -43,20 +56,7 @@ export interface ConsumerBatch<K = Buffer, V = Buffer> extends TopicPartition {
   readonly highWatermark: number
 }
 
-export interface ReadOptions {
-  readonly signal?: AbortSignal | undefined
-}
-
-export interface MessageOptions extends ReadOptions {
-  /** Handlers at work at once; above 1, order is kept within each key of a partition only. Default: 1. */
-  readonly concurrency?: number | undefined
-}
-
-/** What a handler is told besides its records. */
-export interface Handling {
-  /** Aborted when the partition goes to another member of the group: what is done from now on will be done again there. */
-  readonly signal: AbortSignal
-}
+const NO_OPTIONS: ReadOptions = {}
 
 interface Current<K, V> extends Taken<K, V> {
   next: number
@@ -69,11 +69,9 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   private readonly places: Places<K, V>
   private readonly failed: FailedRecords | null
   private readonly raws: RawBytes | null
-  private readonly waiting = new Set<() => void>()
+  private readonly arrivals = new Arrivals()
   private current: Current<K, V> | null = null
   private turn = 0
-  /** Counts what came in, so that nothing comes unseen between a look and a wait. */
-  private arrivals = 0
   private isClosed = false
   private lastPollMs = 0
   private readonly io: Io
@@ -83,6 +81,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   private readonly share: GroupShare<K, V> | null
   /** Whose records the application has at the moment. */
   private isHandling = false
+  private readonly reader = new SingleReader()
   private handed: { readonly partition: AssignedPartition<K, V>; readonly round: number } | null =
     null
 
@@ -104,14 +103,14 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     this.clusters = [fetches, lookups]
     this.raws = retry === null ? null : new WeakMap()
     this.fetcher = new Fetcher(io, fetches, this.config, {
-      arrived: () => this.wake(),
+      arrived: () => this.arrivals.wake(),
       mislaid: (partition, isOutOfRange) => this.places.locate(partition, isOutOfRange),
       unverified: partition => this.places.verify(partition),
       reading: (topic, partition) => readingOf(this.config, this.raws, topic, partition),
     })
     const changed = () => {
       this.fetcher.schedule()
-      this.wake()
+      this.arrivals.wake()
     }
     this.places = new Places(io, lookups, autoOffsetReset, changed)
     this.share =
@@ -132,6 +131,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   subscribe(topics: string | RegExp | readonly (string | RegExp)[]): void {
     this.checkOpen()
     const list = Array.isArray(topics) ? topics : [topics as string | RegExp]
+    checkSubscription(list)
     const retries = this.config.retry?.topics.map(({ topic }) => topic) ?? []
     this.groupShare().member.subscribe([...new Set([...list, ...retries])])
   }
@@ -141,14 +141,18 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
    * has at the moment. Needs `groupId`.
    */
   async commit(offsets?: readonly OffsetToCommit[], options: CallOptions = {}): Promise<void> {
+    checkCall(options, CALL, 'commit')
+    if (offsets !== undefined) checkOffsets(offsets)
     await this.groupShare().commit(offsets, options)
   }
 
   /** What the group has committed; -1 where nothing. Needs `groupId`. */
-  committed(
+  async committed(
     partitions: readonly TopicPartition[],
     options: CallOptions = {},
   ): Promise<CommittedOffset[]> {
+    checkCall(options, CALL, 'committed')
+    checkPartitions(partitions, 'partitions')
     return this.groupShare().member.committed(partitions, options)
   }
 
@@ -161,6 +165,8 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   /** Takes the place of what was assigned before; partitions that stay keep their position unless one is given. */
   assign(assignments: readonly Assignment[]): void {
     this.checkOpen()
+    checkPartitions(assignments, 'assignments')
+    checkDistinct(assignments, 'assignments')
     const partitions = assignments.map(({ topic, partition, offset }) => {
       const known = this.fetcher.find(topic, partition)
       const assigned = known ?? new AssignedPartition<K, V>(topic, partition)
@@ -168,7 +174,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
       return assigned
     })
     this.fetcher.assign(partitions)
-    this.wake()
+    this.arrivals.wake()
   }
 
   /** What is assigned. */
@@ -184,6 +190,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
 
   /** Hands out nothing of these partitions until `resume`; what was read ahead is dropped. */
   pause(partitions: readonly TopicPartition[]): void {
+    checkPartitions(partitions, 'partitions')
     for (const { topic, partition } of partitions) {
       const assigned = this.find(topic, partition)
       assigned.isPaused = true
@@ -192,6 +199,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   }
 
   resume(partitions: readonly TopicPartition[]): void {
+    checkPartitions(partitions, 'partitions')
     for (const { topic, partition } of partitions) this.find(topic, partition).isPaused = false
     this.fetcher.schedule()
   }
@@ -210,22 +218,20 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   }
 
   private figures(): ConsumerFigures {
-    const { assignment } = this.fetcher
     const idleMs = this.io.clock.monotonicMs() - this.lastPollMs
-    return {
-      group: this.groupId,
-      assignedPartitions: assignment.length,
-      bufferedBytes: assignment.reduce((sum, { bytesLeft }) => sum + bytesLeft, 0),
-      secondsSincePoll: this.waiting.size > 0 ? 0 : idleMs / 1_000,
-      lags: assignment.flatMap(({ topic, partition }) => {
-        const lag = this.lag(topic, partition)
-        return lag === null ? [] : [{ topic, partition, lag }]
-      }),
-    }
+    const sinceMs = this.arrivals.isAwaited ? 0 : idleMs
+    return figuresOf(this.groupId, this.fetcher.assignment, sinceMs, (topic, partition) =>
+      this.lag(topic, partition),
+    )
   }
 
   /** The next batch of any partition, in turn. Waits until there is one; null once the consumer is closed. */
-  async nextBatch({ signal }: ReadOptions = {}): Promise<ConsumerBatch<K, V> | null> {
+  nextBatch(options: ReadOptions = NO_OPTIONS): Promise<ConsumerBatch<K, V> | null> {
+    const wrong = this.refusal('nextBatch', options)
+    return wrong === null ? this.readBatch(options.signal) : Promise.reject(wrong)
+  }
+
+  private async readBatch(signal: AbortSignal | undefined): Promise<ConsumerBatch<K, V> | null> {
     this.finish()
     const taken = await this.takeBatch(signal)
     if (taken === null) return null
@@ -240,7 +246,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
       signal?.throwIfAborted()
       if (this.isClosed) return null
       this.checkGroup()
-      const seen = this.arrivals
+      const seen = this.arrivals.count
       const taken = this.rest() ?? (await this.take())
       const isStill = taken?.partition.round === taken?.round && !taken?.partition.isLeaving
       if (taken !== null && isStill) {
@@ -249,12 +255,17 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
         partition.positionEpoch = taken.leaderEpoch
         return next === 0 ? taken : { ...taken, records: records.slice(next) }
       }
-      if (taken === null) await this.wait(seen, signal)
+      if (taken === null) await this.arrivals.after(seen, signal)
     }
   }
 
   /** The next record of any partition; null once the consumer is closed. */
-  async next({ signal }: ReadOptions = {}): Promise<ConsumerRecord<K, V> | null> {
+  next(options: ReadOptions = NO_OPTIONS): Promise<ConsumerRecord<K, V> | null> {
+    const wrong = this.refusal('next', options)
+    return wrong === null ? this.read(options.signal) : Promise.reject(wrong)
+  }
+
+  private async read(signal: AbortSignal | undefined): Promise<ConsumerRecord<K, V> | null> {
     this.finish()
     for (;;) {
       signal?.throwIfAborted()
@@ -262,9 +273,9 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
       this.checkGroup()
       const record = this.fromCurrent()
       if (record !== null) return record
-      const seen = this.arrivals
+      const seen = this.arrivals.count
       this.current = await this.take()
-      if (this.current === null) await this.wait(seen, signal)
+      if (this.current === null) await this.arrivals.after(seen, signal)
     }
   }
 
@@ -272,10 +283,11 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   [Symbol.asyncIterator](): AsyncIterator<ConsumerRecord<K, V>> {
     return {
       next: () => {
+        if (!this.reader.isFree) this.reader.check('for await')
         const record = this.fromCurrent()
         this.isHandling = true
         if (record !== null) return Promise.resolve({ done: false, value: record })
-        return this.next().then(value =>
+        return this.read(undefined).then(value =>
           value === null ? { done: true, value: undefined } : { done: false, value },
         )
       },
@@ -291,13 +303,16 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     given: (batch: ConsumerBatch<K, V>, handling: Handling) => Promise<void> | void,
     options: ReadOptions = {},
   ): Promise<void> {
+    checkHandling(given, options, 'eachBatch')
     const handle = this.tracing?.handlingBatches(this.groupId, given) ?? given
-    for (;;) {
-      const batch = await this.nextBatch(options)
-      if (batch === null) return
-      this.isHandling = true
-      await handle(batch, this.handed!.partition.holding)
-    }
+    await this.reader.during('eachBatch', async () => {
+      for (;;) {
+        const batch = await this.readBatch(options.signal)
+        if (batch === null) return
+        this.isHandling = true
+        await handle(batch, this.handed!.partition.holding)
+      }
+    })
   }
 
   /**
@@ -305,21 +320,24 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
    * `concurrency` at a time, each key of a partition in order. What throws is tried again and passed on as `retry` says;
    * else it ends this call.
    */
-  async eachMessage(
-    given: MessageHandler<K, V>,
-    { signal, concurrency = 1 }: MessageOptions = {},
-  ): Promise<void> {
+  async eachMessage(given: MessageHandler<K, V>, options: MessageOptions = {}): Promise<void> {
+    checkHandling(given, options, 'eachMessage')
     const handle = this.tracing?.handling(this.groupId, given) ?? given
-    if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
-      throw new OptionError(`concurrency is ${concurrency}, not a whole number of at least 1.`)
-    }
-    if (concurrency > 1 || this.config.retry !== null) {
+    const { signal, concurrency = 1 } = options
+    await this.reader.during('eachMessage', () => {
+      if (concurrency === 1 && this.config.retry === null) return this.handleEach(handle, signal)
       this.finish()
-      const options = { concurrency, failed: this.failed, raws: this.raws }
-      return new RecordHandlers(this.io, this.config, this.supply(), handle, options).run(signal)
-    }
+      const how = { concurrency, failed: this.failed, raws: this.raws }
+      return new RecordHandlers(this.io, this.config, this.supply(), handle, how).run(signal)
+    })
+  }
+
+  private async handleEach(
+    handle: MessageHandler<K, V>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     for (;;) {
-      const record = this.fromCurrent() ?? (await this.next({ signal }))
+      const record = this.fromCurrent() ?? (await this.read(signal))
       if (record === null) return
       this.isHandling = true
       const handling = handle(record, this.handed!.partition.holding)
@@ -346,13 +364,13 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     if (!this.isHandling) this.finish()
     this.isClosed = true
     this.current = null
-    this.wake()
+    this.arrivals.wake()
     await this.share?.close()
     this.fetcher.close()
     if (this.meter !== null) this.meter.consumers.delete(this.tellFigures)
     await this.failed?.close()
     for (const cluster of this.clusters) cluster.close()
-    this.wake()
+    this.arrivals.wake()
   }
 
   private get groupId(): string {
@@ -361,6 +379,14 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
 
   private checkOpen(): void {
     if (this.isClosed) throw new ClosedError('the consumer is closed')
+  }
+
+  private refusal(call: string, options: ReadOptions): Error | null {
+    if (options === NO_OPTIONS && this.reader.isFree) return null
+    return caught(() => {
+      checkReading(options, call)
+      this.reader.check(call)
+    })
   }
 
   private checkGroup(): void {
@@ -375,14 +401,12 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     this.checkOpen()
     const found = this.assigned(topic, partition)
     if (found !== undefined) return found
-    throw new OptionError(`topic '${topic}' partition ${partition} is not assigned.`)
+    throw new OptionError(`topic ${told(topic)} partition ${told(partition)} is not assigned.`)
   }
 
   private place(partition: AssignedPartition<K, V>, place: Place): void {
     if (typeof place === 'number') {
-      if (!Number.isSafeInteger(place) || place < 0) {
-        throw new OptionError(`offset ${place} is not a whole number of at least 0.`)
-      }
+      checkWhole(place, 'offset')
       this.places.forget(partition)
       partition.seek(place)
       partition.done = place
@@ -469,24 +493,5 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     }
     if (partition.error !== null) throw partition.error
     return null
-  }
-
-  private wake(): void {
-    this.arrivals++
-    for (const resolve of [...this.waiting]) resolve()
-  }
-
-  /** Until something comes in; at once if something has since `seen` was read. */
-  private wait(seen: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.arrivals !== seen || signal?.aborted === true) return Promise.resolve()
-    return new Promise(resolve => {
-      const end = () => {
-        this.waiting.delete(end)
-        signal?.removeEventListener('abort', end)
-        resolve()
-      }
-      this.waiting.add(end)
-      signal?.addEventListener('abort', end, { once: true })
-    })
   }
 }

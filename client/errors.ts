@@ -9,7 +9,7 @@
  *   AnswerError      the broker answered with one of Kafka's errors
  *   PartialError     of several things asked at once, some failed
  *   ClosedError      the client was closed while the call was under way
- *   OptionError      the options given to the client are wrong
+ *   OptionError      what was given to the client or to one of its calls is wrong
  *   SerializerError  a value cannot be written as bytes, or bytes cannot be read as a value
  *   RecordError      a record cannot be sent as it is
  */

@@ -6,7 +6,9 @@ import type { ApiName, ResponseOf } from '../protocol/apis.ts'
 import { ZERO_UUID } from '../protocol/buffer.ts'
 import { errorCode } from '../protocol/errors.ts'
 import { readAssignment } from '../protocol/messages/consumer-protocol.ts'
+import { CALL, checkCall, checkPartitions, checkText, checkTexts } from './arguments.ts'
 import type { Attempt, CallOptions, Cluster, RequestFor } from './cluster.ts'
+import { checkOffsets } from './consumer-input.ts'
 import { AnswerError, VersionError } from './errors.ts'
 import { listOffsets } from './list-offsets.ts'
 
@@ -71,7 +73,7 @@ export class GroupAdmin {
 
   /** All groups of all brokers, by name. */
   async list(options: CallOptions = {}): Promise<GroupListing[]> {
-    const groups = await this.cluster.run('listGroups', options, async attempt => {
+    const groups = await this.run('listGroups', options, async attempt => {
       await this.cluster.metadata([], attempt)
       const found = new Map<string, GroupListing>()
       for (const node of this.cluster.nodeIds) {
@@ -88,7 +90,7 @@ export class GroupAdmin {
 
   /** Throws an AnswerError with GROUP_ID_NOT_FOUND for a group that is not there. */
   describe(groupId: string, options: CallOptions = {}): Promise<GroupDescription> {
-    return this.cluster.run('describeGroup', options, async attempt => {
+    return this.run('describeGroup', options, async attempt => {
       const answer = await this.ask(groupId, 'DescribeGroups', { groups: [groupId] }, attempt)
       const group = answer.groups[0]!
       const isAbsent = group.groupState === 'Dead' || group.errorCode === NOT_FOUND
@@ -115,7 +117,7 @@ export class GroupAdmin {
     groupId: string,
     options: CallOptions = {},
   ): Promise<ResponseOf<'DescribeGroups'>['groups'][number]> {
-    return this.cluster.run('describeGroup', options, async attempt => {
+    return this.run('describeGroup', options, async attempt => {
       const answer = await this.ask(groupId, 'DescribeGroups', { groups: [groupId] }, attempt)
       const group = answer.groups[0]!
       const { errorCode: code, errorMessage } = group
@@ -168,7 +170,7 @@ export class GroupAdmin {
 
   /** Everything that the group has committed, by topic and partition. */
   async offsets(groupId: string, options: CallOptions = {}): Promise<GroupOffset[]> {
-    const topics = await this.cluster.run('fetchOffsets', options, async attempt => {
+    const topics = await this.run('fetchOffsets', options, async attempt => {
       const group = { groupId, topics: null }
       const request = (version: number) => (version < 8 ? group : { groups: [group] })
       const answer = await this.ask(groupId, 'OffsetFetch', request, attempt)
@@ -215,7 +217,9 @@ export class GroupAdmin {
     offsets: readonly Omit<GroupOffset, 'metadata'>[],
     options: CallOptions = {},
   ): Promise<void> {
-    await this.cluster.run('setOffsets', options, async attempt => {
+    checkText(groupId, 'groupId')
+    checkOffsets(offsets)
+    await this.run('setOffsets', options, async attempt => {
       const ids = await this.idsOf([...new Set(offsets.map(({ topic }) => topic))], attempt)
       const topics = [...ids].map(([name, topicId]) => ({
         name,
@@ -245,8 +249,9 @@ export class GroupAdmin {
 
   /** Deletes groups without members. Throws the AnswerError of the first that could not be. */
   async delete(groupIds: readonly string[], options: CallOptions = {}): Promise<void> {
+    checkTexts(groupIds, 'groupIds', 'names of groups as a list')
     for (const groupId of groupIds) {
-      await this.cluster.run('deleteGroups', options, async attempt => {
+      await this.run('deleteGroups', options, async attempt => {
         const request = { groupsNames: [groupId] }
         const { results } = await this.ask(groupId, 'DeleteGroups', request, attempt)
         const code = results[0]!.errorCode
@@ -263,6 +268,7 @@ export class GroupAdmin {
     partitions: readonly { readonly topic: string; readonly partition: number }[],
     options: CallOptions = {},
   ): Promise<void> {
+    checkPartitions(partitions, 'partitions')
     const names = [...new Set(partitions.map(({ topic }) => topic))]
     const topics = names.map(name => ({
       name,
@@ -270,7 +276,7 @@ export class GroupAdmin {
         .filter(({ topic }) => topic === name)
         .map(({ partition }) => ({ partitionIndex: partition })),
     }))
-    await this.cluster.run('deleteOffsets', options, async attempt => {
+    await this.run('deleteOffsets', options, async attempt => {
       const answer = await this.ask(groupId, 'OffsetDelete', { groupId, topics }, attempt)
       this.settle(groupId, 'OffsetDelete', answer.errorCode, attempt)
       for (const { name: topic, partitions: answers } of answer.topics) {
@@ -287,8 +293,9 @@ export class GroupAdmin {
     groupInstanceIds: readonly string[],
     options: CallOptions = {},
   ): Promise<void> {
+    checkTexts(groupInstanceIds, 'groupInstanceIds', 'instance ids as a list')
     const members = groupInstanceIds.map(id => ({ memberId: '', groupInstanceId: id }))
-    await this.cluster.run('removeMembers', options, async attempt => {
+    await this.run('removeMembers', options, async attempt => {
       const answer = await this.ask(groupId, 'LeaveGroup', { groupId, members }, attempt)
       this.settle(groupId, 'LeaveGroup', answer.errorCode, attempt)
       for (const member of answer.members) {
@@ -297,12 +304,22 @@ export class GroupAdmin {
     })
   }
 
+  private async run<T>(
+    what: string,
+    options: CallOptions,
+    attempt: (attempt: Attempt) => Promise<T>,
+  ): Promise<T> {
+    checkCall(options, CALL, what)
+    return this.cluster.run(what, options, attempt)
+  }
+
   private async ask<N extends ApiName>(
     groupId: string,
     name: N,
     request: RequestFor<N>,
     attempt: Attempt,
   ): Promise<ResponseOf<N>> {
+    checkText(groupId, 'groupId')
     const known = this.coordinators.get(groupId)
     const coordinator = known ?? (await this.findCoordinator(groupId, attempt))
     try {

@@ -2,6 +2,7 @@
 import { type Assignor, range, roundRobin } from './assignors.ts'
 import { cooperativeSticky, sticky } from './assignors-sticky.ts'
 import { numberOptions } from './config.ts'
+import { type Names, told } from './option-names.ts'
 
 export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
 
@@ -52,6 +53,19 @@ const NUMBERS = {
   autoCommitIntervalMs: [5_000, 1, 0x7fffffff],
 } as const satisfies { readonly [Name in keyof GroupOptions]?: readonly number[] }
 
+export const GROUP_NAMES: Names<GroupOptions> = {
+  groupId: true,
+  groupProtocol: true,
+  serverAssignor: true,
+  groupInstanceId: true,
+  assignors: true,
+  sessionTimeoutMs: true,
+  heartbeatIntervalMs: true,
+  rebalanceTimeoutMs: true,
+  autoCommit: true,
+  autoCommitIntervalMs: true,
+}
+
 const NEEDY = ['groupProtocol', 'groupInstanceId', 'assignors', 'autoCommit'] as const
 /** What the coordinator decides where it shares the partitions out. */
 const CLASSIC_ONLY = ['assignors', 'sessionTimeoutMs', 'heartbeatIntervalMs'] as const
@@ -62,15 +76,7 @@ export function resolveGroupConfig(
   wrong: string[],
 ): GroupConfig | null {
   const numbers = numberOptions(NUMBERS, options, wrong)
-  const assignors: Assignor[] = []
-  for (const given of options.assignors ?? [range]) {
-    const assignor =
-      typeof given === 'string' ? ASSIGNORS.find(({ name }) => name === given) : given
-    if (assignor === undefined) {
-      wrong.push(`assignor '${given}' is not one of ${ASSIGNORS.map(a => a.name).join(', ')}`)
-    } else assignors.push(assignor)
-  }
-  if (assignors.length === 0) wrong.push('assignors is empty')
+  const assignors = assignorsOf(options.assignors ?? [range], wrong)
   const config: GroupConfig = {
     groupId: options.groupId ?? '',
     protocol: options.groupProtocol ?? 'classic',
@@ -94,9 +100,26 @@ export function resolveGroupConfig(
   return null
 }
 
+function assignorsOf(given: readonly (AssignorName | Assignor)[], wrong: string[]): Assignor[] {
+  const names = ASSIGNORS.map(({ name }) => name).join(', ')
+  if (!Array.isArray(given)) {
+    wrong.push(`assignors is ${told(given)}, not a list: give some of ${names}`)
+    return []
+  }
+  const assignors: Assignor[] = []
+  for (const one of given as readonly (AssignorName | Assignor)[]) {
+    const found = typeof one === 'string' ? ASSIGNORS.find(({ name }) => name === one) : one
+    const isAssignor = typeof found?.name === 'string' && typeof found.assign === 'function'
+    if (isAssignor) assignors.push(found)
+    else wrong.push(`assignor ${told(one)} is not one of ${names}, and not { name, assign }`)
+  }
+  if (given.length === 0) wrong.push('assignors is empty')
+  return assignors
+}
+
 function checkProtocol(options: GroupOptions, { protocol }: GroupConfig, wrong: string[]): void {
   if (protocol !== 'classic' && protocol !== 'consumer') {
-    wrong.push(`groupProtocol is '${protocol}', not classic or consumer`)
+    wrong.push(`groupProtocol is ${told(protocol)}, not classic or consumer`)
   }
   if (protocol === 'consumer') {
     const given = CLASSIC_ONLY.filter(name => options[name] !== undefined)

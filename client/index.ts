@@ -4,16 +4,11 @@ export { type Assignor, type GroupSubscriber, range, roundRobin } from './assign
 export { cooperativeSticky, sticky } from './assignors-sticky.ts'
 export { Client } from './client.ts'
 export type { ClientOptions } from './config.ts'
-export type {
-  Assignment,
-  ConsumerBatch,
-  Handling,
-  MessageOptions,
-  ReadOptions,
-} from './consumer.ts'
+export type { ConsumerBatch } from './consumer.ts'
 export { Consumer } from './consumer.ts'
 export type { ConsumerOptions, RebalanceListener } from './consumer-config.ts'
-export type { MessageHandler } from './consumer-handlers.ts'
+export type { Handling, MessageHandler } from './consumer-handlers.ts'
+export type { Assignment, MessageOptions, ReadOptions } from './consumer-input.ts'
 export type { Place } from './consumer-places.ts'
 export type { RetryOptions } from './consumer-retry.ts'
 export type { BatchPosition, RecordPosition } from './deliveries.ts'
@@ -51,6 +46,8 @@ export {
 } from './kafkajs/index.ts'
 export type { Logger } from './logger.ts'
 export type { PartitionerName, PartitionFunction, PartitionQuestion } from './partitioner.ts'
+export { Producer } from './producer.ts'
+export type { Acks, ProducerOptions } from './producer-config.ts'
 export type {
   Headers,
   HeaderValue,
@@ -58,9 +55,7 @@ export type {
   NewRecord,
   SendOptions,
   StreamOptions,
-} from './producer.ts'
-export { Producer } from './producer.ts'
-export type { Acks, ProducerOptions } from './producer-config.ts'
+} from './record-input.ts'
 export type { Bytes, Serializer } from './serializers.ts'
 export { bytes, double, int32, int64, json, string, uuid } from './serializers.ts'
 export type { TopicPartition } from './topic-partition.ts'

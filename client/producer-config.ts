@@ -1,9 +1,10 @@
 /** A producer's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
 import { type CodecName, codecs } from '../protocol/compression.ts'
-import { type ClientConfig, numberOptions } from './config.ts'
+import { type ClientConfig, checkBooleans, numberOptions } from './config.ts'
 import { OptionError } from './errors.ts'
+import { checkNames, type Names, sentenceOf, told } from './option-names.ts'
 import type { PartitionerName, PartitionFunction } from './partitioner.ts'
-import { type Bytes, raw, type Serializer } from './serializers.ts'
+import { type Bytes, checkSerializers, raw, type Serializer } from './serializers.ts'
 
 export type Acks = 'all' | -1 | 0 | 1
 
@@ -69,25 +70,51 @@ const NUMBERS = {
   deliveryTimeoutMs: [120_000, 1, 0x7fffffff],
 } as const satisfies { readonly [Name in keyof ProducerOptions]?: readonly number[] }
 
+const NAMES: Names<ProducerOptions> = {
+  key: true,
+  value: true,
+  acks: true,
+  idempotent: true,
+  compression: true,
+  compressionLevel: true,
+  batchBytes: true,
+  lingerMs: true,
+  maxInFlight: true,
+  maxRequestBytes: true,
+  bufferBytes: true,
+  maxBlockMs: true,
+  maxBlockedRecords: true,
+  deliveryTimeoutMs: true,
+  partitioner: true,
+}
+
 /** Fills in the defaults. Throws one OptionError that lists everything that is wrong. */
 export function resolveProducerConfig<K, V>(
   options: ProducerOptions<K, V>,
   client: ClientConfig,
 ): ProducerConfig<K, V> {
   const wrong: string[] = []
+  checkNames(options, NAMES, wrong)
+  checkSerializers(options, 'serialize', wrong)
+  checkBooleans(['idempotent'], options, wrong)
   const numbers = numberOptions(NUMBERS, options, wrong)
   const { acks: asked = 'all', compression = 'none', partitioner = 'default' } = options
   const acks = asked === 'all' ? -1 : asked
-  if (acks !== -1 && acks !== 0 && acks !== 1) wrong.push(`acks is ${acks}, not 'all', 1 or 0`)
+  if (acks !== -1 && acks !== 0 && acks !== 1)
+    wrong.push(`acks is ${told(acks)}, not 'all', 1 or 0`)
   const idempotent = options.idempotent ?? acks !== 0
   if (idempotent && acks === 0) wrong.push('idempotent needs answers: acks=0 has none')
   if (!Object.hasOwn(codecs, compression)) {
-    wrong.push(`compression is '${compression}', not one of ${Object.keys(codecs).join(', ')}`)
+    wrong.push(`compression is ${told(compression)}, not one of ${Object.keys(codecs).join(', ')}`)
   }
   const isKnown =
     typeof partitioner === 'function' || ['default', 'round-robin'].includes(partitioner)
   if (!isKnown)
-    wrong.push(`partitioner is '${partitioner}', not 'default', 'round-robin' or a function`)
+    wrong.push(`partitioner is ${told(partitioner)}, not 'default', 'round-robin' or a function`)
+  const { compressionLevel: level } = options
+  if (level != null && !Number.isSafeInteger(level)) {
+    wrong.push(`compressionLevel is ${told(level)}, not a whole number`)
+  }
   const { lingerMs, deliveryTimeoutMs } = numbers
   if (deliveryTimeoutMs < lingerMs + client.requestTimeoutMs) {
     const least = lingerMs + client.requestTimeoutMs
@@ -103,6 +130,6 @@ export function resolveProducerConfig<K, V>(
     ...numbers,
     partitioner,
   }
-  if (wrong.length > 0) throw new OptionError(`${wrong.join('; ')}.`)
+  if (wrong.length > 0) throw new OptionError(sentenceOf(wrong))
   return config
 }

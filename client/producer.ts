@@ -13,6 +13,7 @@
  */
 import type { Io, Timer } from '../protocol/io.ts'
 import { BatchMemory, PartitionQueue } from './accumulator.ts'
+import { checkCall } from './arguments.ts'
 import type { ProducerFigures } from './client-meter.ts'
 import type { Cluster } from './cluster.ts'
 import {
@@ -23,49 +24,34 @@ import {
   type RecordPosition,
   StreamDelivery,
 } from './deliveries.ts'
-import { ClosedError, RecordError, SerializerError, TimeoutError } from './errors.ts'
+import { ClosedError, RecordError, TimeoutError } from './errors.ts'
 import { partitionOfKey, Rotation } from './partitioner.ts'
-import { batchSizeOf, type HeaderField, NO_HEADERS } from './produce-batch.ts'
+import { batchSizeOf, type HeaderField } from './produce-batch.ts'
 import {
   type ProducerConfig,
   type ProducerOptions,
   resolveProducerConfig,
 } from './producer-config.ts'
+import {
+  checkFields,
+  checkSource,
+  headerFields,
+  isRecord,
+  type Message,
+  type NewRecord,
+  NO_OPTIONS,
+  noValue,
+  placeIn,
+  type SendOptions,
+  type StreamOptions,
+  serialized,
+  timeOf,
+  wrongBatch,
+  wrongRecord,
+} from './record-input.ts'
 import { Sender } from './sender.ts'
-import type { Bytes, Serializer } from './serializers.ts'
+import type { Bytes } from './serializers.ts'
 import { Tracing } from './tracing.ts'
-
-export type HeaderValue = Bytes | null
-/** Headers by name, several of one name as a list; or a list, which keeps an order across names. */
-export type Headers =
-  | Readonly<Record<string, HeaderValue | readonly HeaderValue[]>>
-  | readonly { readonly key: string; readonly value: HeaderValue }[]
-
-/** A record without its topic. */
-export interface Message<K, V> {
-  /** Default: as the partitioner says. */
-  readonly partition?: number | undefined
-  readonly key?: K | null | undefined
-  /** Null deletes the key from a compacted topic. */
-  readonly value: V | null
-  readonly headers?: Headers | undefined
-  /** Default: now. */
-  readonly timestampMs?: number | undefined
-}
-
-export interface NewRecord<K, V> extends Message<K, V> {
-  readonly topic: string
-}
-
-export interface SendOptions {
-  /** Gives up waiting; a record that is on its way may be written all the same. */
-  readonly signal?: AbortSignal | undefined
-}
-
-export interface StreamOptions extends SendOptions {
-  /** Records on their way at once; the source is not read while there are more. Default: 10,000. */
-  readonly maxOutstanding?: number | undefined
-}
 
 interface Topic {
   readonly name: string
@@ -91,6 +77,7 @@ interface Waiting {
 }
 
 const DEFAULT_OUTSTANDING = 10_000
+const CLOSING = { timeoutMs: true } as const
 
 export class Producer<K = Bytes, V = Bytes> {
   readonly cluster: Cluster
@@ -127,7 +114,9 @@ export class Producer<K = Bytes, V = Bytes> {
   }
 
   /** Resolves when the record is written as `acks` asks. */
-  send(record: NewRecord<K, V>, options: SendOptions = {}): Promise<RecordPosition> {
+  send(record: NewRecord<K, V>, options: SendOptions = NO_OPTIONS): Promise<RecordPosition> {
+    const wrong = wrongRecord(record, options)
+    if (wrong !== null) return Promise.reject(wrong)
     if (this.tracing === null) return this.sendOne(record, options)
     return this.tracing.sending(record.topic, [record], ([one]) => this.sendOne(one!, options))
   }
@@ -147,8 +136,10 @@ export class Producer<K = Bytes, V = Bytes> {
   sendBatch(
     topic: string,
     messages: readonly Message<K, V>[],
-    options: SendOptions = {},
+    options: SendOptions = NO_OPTIONS,
   ): Promise<BatchPosition[]> {
+    const wrong = wrongBatch(topic, messages, options)
+    if (wrong !== null) return Promise.reject(wrong)
     if (this.tracing === null) return this.sendMany(topic, messages, options)
     return this.tracing.sending(topic, messages, traced => this.sendMany(topic, traced, options))
   }
@@ -180,10 +171,13 @@ export class Producer<K = Bytes, V = Bytes> {
    */
   async sendFrom(
     source: AsyncIterable<NewRecord<K, V>> | Iterable<NewRecord<K, V>>,
-    { signal, maxOutstanding = DEFAULT_OUTSTANDING }: StreamOptions = {},
+    options: StreamOptions = {},
   ): Promise<number> {
+    checkSource(source, options)
+    const { signal, maxOutstanding = DEFAULT_OUTSTANDING } = options
     const delivery = new StreamDelivery()
     for await (const given of source) {
+      if (!isRecord(given)) throw wrongRecord(given, NO_OPTIONS)
       const record = this.tracing?.created(given.topic, given) ?? given
       delivery.begin()
       this.accept(record.topic, record, delivery)
@@ -201,11 +195,9 @@ export class Producer<K = Bytes, V = Bytes> {
   }
 
   /** Takes no more records, sends what waits, and closes the connections. What is left after `timeoutMs` fails. */
-  async close({
-    timeoutMs = this.config.deliveryTimeoutMs,
-  }: {
-    timeoutMs?: number
-  } = {}): Promise<void> {
+  async close(options: { readonly timeoutMs?: number | undefined } = {}): Promise<void> {
+    checkCall(options, CLOSING, 'close')
+    const { timeoutMs = this.config.deliveryTimeoutMs } = options
     this.isClosing = true
     let timer: Timer | undefined
     await Promise.race([
@@ -232,11 +224,13 @@ export class Producer<K = Bytes, V = Bytes> {
     const { key: keys, value: values } = this.config
     const key = message.key == null ? null : serialized(keys, message.key, name, 'key')
     const value = message.value == null ? null : serialized(values, message.value, name, 'value')
-    const headers = message.headers === undefined ? NO_HEADERS : headerFields(message.headers)
-    const timestampMs = message.timestampMs ?? this.io.clock.nowMs()
-    const topic = this.topics.get(name) ?? this.newTopic(name)
+    if (message.value === undefined) throw noValue(name)
+    const headers = headerFields(message.headers)
+    const timestampMs =
+      message.timestampMs == null ? this.io.clock.nowMs() : timeOf(message.timestampMs, name)
+    const partition = message.partition == null ? undefined : placeIn(message.partition, name)
+    const topic = this.topics.get(name) ?? this.newTopic(name, message)
     if (topic.metadataCount !== this.cluster.metadataCount) this.update(topic)
-    const { partition } = message
     const mustWait = topic.metadataCount < 0 || this.blocked.length > 0
     if (mustWait || !this.append(topic, partition, timestampMs, key, value, headers, delivery)) {
       this.wait({ topic, partition, timestampMs, key, value, headers, delivery })
@@ -283,7 +277,8 @@ export class Producer<K = Bytes, V = Bytes> {
     return partitionOfKey(typeof key === 'string' ? Buffer.from(key) : key, partitionCount)
   }
 
-  private newTopic(name: string): Topic {
+  private newTopic(name: string, first: object): Topic {
+    checkFields(first)
     const { random } = this.io
     const rotation = new Rotation(random.bind(this.io), this.config.batchBytes)
     const topic: Topic = {
@@ -411,45 +406,6 @@ export class Producer<K = Bytes, V = Bytes> {
     this.waitingCount = 0
     return all
   }
-}
-
-function serialized<T>(
-  serializer: Serializer<T>,
-  value: T,
-  topic: string,
-  part: 'key' | 'value',
-): Bytes {
-  let written: Bytes
-  try {
-    written = serializer.serialize(value, topic)
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new SerializerError(`topic '${topic}', ${part}: ${reason}`, cause)
-  }
-  if (typeof written === 'string' || written instanceof Uint8Array) return written
-  const advice = `give a serializer, such as { ${part}: json() }`
-  throw new SerializerError(`topic '${topic}', ${part}: ${typeof written} is no bytes: ${advice}`)
-}
-
-function headerFields(headers: Headers): HeaderField[] {
-  if (Array.isArray(headers)) {
-    const list = headers as readonly { readonly key: string; readonly value: HeaderValue }[]
-    return list.map(({ key, value }) => headerField(key, value))
-  }
-  const fields: HeaderField[] = []
-  for (const [key, value] of Object.entries(headers)) {
-    const values = Array.isArray(value) ? (value as HeaderValue[]) : [value as HeaderValue]
-    for (const one of values) fields.push(headerField(key, one))
-  }
-  return fields
-}
-
-function headerField(key: string, value: HeaderValue): HeaderField {
-  if (value !== null && typeof value !== 'string' && !(value instanceof Uint8Array)) {
-    const advice = 'give text or bytes, such as String(value)'
-    throw new SerializerError(`header '${key}': ${typeof value} is no bytes: ${advice}`)
-  }
-  return { key: Buffer.from(key), value }
 }
 
 function noPartition({ name, queues }: Topic, partition: number): RecordError {

@@ -7,6 +7,7 @@
  * to which the caller adds the topic.
  */
 import { SerializerError } from './errors.ts'
+import { told } from './option-names.ts'
 
 /** What a record is made of: text is written as UTF-8. */
 export type Bytes = Uint8Array | string
@@ -17,6 +18,20 @@ export interface Serializer<T> {
   serialize(value: T, topic: string): Bytes
   /** `bytes` is a view that stays valid. */
   deserialize(bytes: Buffer, topic: string): T
+}
+
+/** What is given for `key` and `value` has to have the method that is going to be called. What is wrong is added to `wrong`. */
+export function checkSerializers(
+  options: { readonly key?: unknown; readonly value?: unknown },
+  method: 'serialize' | 'deserialize',
+  wrong: string[],
+): void {
+  for (const part of ['key', 'value'] as const) {
+    const given = options[part] as { readonly [name: string]: unknown } | null | undefined
+    if (given == null || typeof given[method] === 'function') continue
+    const advice = 'give string, json(), int32, … or { name, serialize, deserialize }'
+    wrong.push(`${part} is ${told(given)}, not a serializer: ${advice}`)
+  }
 }
 
 /** Text in UTF-8. */

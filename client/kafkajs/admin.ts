@@ -1,6 +1,5 @@
 /** kafkajs's admin on ours: the same calls, and answers of the same shape. */
 import { Admin } from '../admin.ts'
-import type { AclFilter as NativeAclFilter } from '../broker-admin.ts'
 import type { Cluster } from '../cluster.ts'
 import { AnswerError, PartialError } from '../errors.ts'
 import type { OffsetQuery } from '../list-offsets.ts'
@@ -134,7 +133,10 @@ export class KafkaJsAdmin {
     const { topicPartitions, validateOnly = false } = request
     checkTopics(topicPartitions, 'topic partitions')
     if (topicPartitions.length === 0) throw refusal('Empty topic partitions array')
-    await this.mapped(admin => admin.createPartitions(topicPartitions, { validateOnly }))
+    const goals = topicPartitions.map(({ topic, count, assignments }) => {
+      return { topic, count: Number(count), assignments: assignments?.map(ids => ids.map(Number)) }
+    })
+    await this.mapped(admin => admin.createPartitions(goals, { validateOnly }))
     return true
   }
 
@@ -176,7 +178,7 @@ export class KafkaJsAdmin {
     checkName(topic, 'topic')
     const ends = await this.offsets(topic, 'latest')
     if (timestamp === undefined) return ends
-    const found = await this.offsets(topic, timestamp)
+    const found = await this.offsets(topic, Number(timestamp))
     return found.map((entry, i) => (entry.offset === '-1' ? ends[i]! : entry))
   }
 
@@ -220,7 +222,8 @@ export class KafkaJsAdmin {
     if (!partitions || partitions.length === 0) throw refusal('Invalid partitions')
     await this.mapped(async admin => {
       await this.refuseRunning(admin, groupId)
-      const offsets = partitions.map(async ({ partition, offset }) => {
+      const offsets = partitions.map(async ({ partition: given, offset }) => {
+        const partition = Number(given)
         if (Number(offset) >= 0) return { topic, partition, offset: Number(offset) }
         const at = Number(offset) === -1 ? 'latest' : 'earliest'
         const [answer] = await admin.listOffsets([{ topic, partition, at }])
@@ -319,7 +322,7 @@ export class KafkaJsAdmin {
     const admin = await this.admin()
     const places = partitions.map(({ partition, offset }) => ({
       topic,
-      partition,
+      partition: Number(partition),
       before: Number(offset) === -1 ? ('latest' as const) : Number(offset),
     }))
     try {
@@ -365,8 +368,11 @@ export class KafkaJsAdmin {
 
   describeAcls = async (filter: AclFilter) =>
     this.mapped(async admin => {
-      const { resourcePatternType: patternType, ...rest } = filter
-      const found = await admin.brokers.describeAcls({ ...rest, patternType } as NativeAclFilter)
+      const { resourceType, resourceName, resourcePatternType: patternType } = filter
+      const { principal, host, operation, permissionType } = filter
+      const what = { resourceType, resourceName, patternType }
+      const who = { principal, host, operation, permissionType }
+      const found = await admin.brokers.describeAcls({ ...what, ...who })
       return {
         throttleTime: 0,
         errorCode: 0,
@@ -442,10 +448,10 @@ function newTopic(config: ITopicConfig) {
   const placed = [...replicaAssignment].sort((a, b) => a.partition - b.partition)
   return {
     name: topic,
-    partitions: numPartitions,
-    replicationFactor,
+    partitions: Number(numPartitions ?? -1),
+    replicationFactor: Number(replicationFactor ?? -1),
     configs: Object.fromEntries(entries.map(({ name, value }) => [name, value])),
-    ...(placed.length > 0 && { assignments: placed.map(({ replicas }) => replicas) }),
+    ...(placed.length > 0 && { assignments: placed.map(({ replicas }) => replicas.map(Number)) }),
   }
 }
 

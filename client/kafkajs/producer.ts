@@ -6,7 +6,8 @@
 import { codecName } from '../../protocol/compression.ts'
 import type { Cluster, TopicPicture } from '../cluster.ts'
 import type { BatchPosition } from '../deliveries.ts'
-import { type Message as NativeMessage, Producer } from '../producer.ts'
+import { Producer } from '../producer.ts'
+import type { Message as NativeMessage } from '../record-input.ts'
 import { partitionMetadata } from './assigner-protocol.ts'
 import { kafkaJsError } from './error-mapping.ts'
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNotImplemented } from './errors.ts'
@@ -212,11 +213,12 @@ function nativeMessage(
 ): NativeMessage<Buffer | string, Buffer | string> {
   const { key, value, headers, timestamp } = message
   return {
-    partition,
+    partition: Number(partition),
     key: key ?? null,
     value,
     headers: headers === undefined ? undefined : givenHeaders(headers),
-    timestampMs: timestamp === undefined ? undefined : Number(timestamp),
+    // As in kafkajs, what is no time is now.
+    timestampMs: Math.trunc(Number(timestamp)) || undefined,
   }
 }
 
