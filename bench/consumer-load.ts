@@ -1,6 +1,7 @@
 /** The consumers of one process: every record read, its latency counted, its stamp noted for the checks. */
 import type { Client } from '../client/client.ts'
-import type { Consumer, ConsumerBatch } from '../client/consumer.ts'
+import type { Consumer } from '../client/consumer.ts'
+import type { ConsumerBatch } from '../client/consumer-handlers.ts'
 import type { TopicPartition } from '../client/topic-partition.ts'
 import { PartitionCheck, type PartitionSeen } from './checks.ts'
 import type { Job, Rebalance } from './messages.ts'

@@ -13,6 +13,7 @@ import type { FailedRecords } from './consumer-retry.ts'
 import { type RawRecord, SerializerError } from './errors.ts'
 import type { ConsumerRecord, RawBytes } from './fetched-records.ts'
 import type { AssignedPartition } from './fetcher.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 /** Records of one batch, and whose they are. */
 export interface Taken<K, V> {
@@ -36,6 +37,18 @@ export interface Handling {
   /** Aborted when the partition goes to another member of the group: what is done from now on will be done again there. */
   readonly signal: AbortSignal
 }
+
+/** Records that were written together. */
+export interface ConsumerBatch<K = Buffer, V = Buffer> extends TopicPartition {
+  readonly records: readonly ConsumerRecord<K, V>[]
+  /** The end of the partition, as of the last answer. */
+  readonly highWatermark: number
+}
+
+export type BatchHandler<K, V> = (
+  batch: ConsumerBatch<K, V>,
+  handling: Handling,
+) => Promise<void> | void
 
 export type MessageHandler<K, V> = (
   record: ConsumerRecord<K, V>,

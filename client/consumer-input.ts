@@ -20,6 +20,12 @@ export interface MessageOptions extends ReadOptions {
   readonly concurrency?: number | undefined
 }
 
+export interface CloseOptions {
+  /** How long a handler of `eachMessage` or `eachBatch` that is at work may take to get to its end. Default: 0. */
+  readonly timeoutMs?: number | undefined
+}
+
+export const CLOSE: Names<CloseOptions> = { timeoutMs: true }
 const READ: Names<ReadOptions> = { signal: true }
 const MESSAGE: Names<MessageOptions> = { signal: true, concurrency: true }
 

@@ -3,14 +3,16 @@
  * offsets are committed in time and before partitions are given up, and handlers hear of what is lost by their signal.
  */
 import type { Io, Timer } from '../protocol/io.ts'
+import { CALL, checkCall, checkPartitions } from './arguments.ts'
 import type { CallOptions, Cluster } from './cluster.ts'
 import type { ConsumerConfig } from './consumer-config.ts'
+import { checkOffsets } from './consumer-input.ts'
 import { AssignedPartition, type Fetcher } from './fetcher.ts'
 import type { GroupConfig } from './group-config.ts'
 import { HeartbeatMember } from './group-heartbeats.ts'
 import type { Membership } from './group-link.ts'
 import { GroupMember } from './group-member.ts'
-import type { OffsetToCommit } from './group-offsets.ts'
+import type { CommittedOffset, OffsetToCommit } from './group-offsets.ts'
 import { listed, type Telemetry } from './telemetry.ts'
 import { type TopicPartition, without } from './topic-partition.ts'
 
@@ -62,8 +64,19 @@ export class GroupShare<K, V> {
     offsets: readonly OffsetToCommit[] | undefined,
     options: CallOptions,
   ): Promise<void> {
+    checkCall(options, CALL, 'commit')
+    if (offsets !== undefined) checkOffsets(offsets)
     const list = offsets ?? this.done(this.fetcher.assignment)
     if (list.length > 0) await this.member.commit(list, options)
+  }
+
+  async committed(
+    partitions: readonly TopicPartition[],
+    options: CallOptions,
+  ): Promise<CommittedOffset[]> {
+    checkCall(options, CALL, 'committed')
+    checkPartitions(partitions, 'partitions')
+    return this.member.committed(partitions, options)
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,7 @@
  * moves past it.
  */
 import type { Io } from '../protocol/io.ts'
-import { CALL, caught, checkCall, checkDistinct, checkPartitions, checkWhole } from './arguments.ts'
+import { caught, checkCall, checkDistinct, checkPartitions, checkWhole } from './arguments.ts'
 import { Arrivals } from './arrivals.ts'
 import { type ClientMeter, type ConsumerFigures, figuresOf } from './client-meter.ts'
 import type { CallOptions, Cluster } from './cluster.ts'
@@ -21,15 +21,17 @@ import {
   resolveConsumerConfig,
 } from './consumer-config.ts'
 import {
-  type Handling,
+  type BatchHandler,
+  type ConsumerBatch,
   type MessageHandler,
   RecordHandlers,
   type Taken,
 } from './consumer-handlers.ts'
 import {
   type Assignment,
+  CLOSE,
+  type CloseOptions,
   checkHandling,
-  checkOffsets,
   checkReading,
   checkSubscription,
   type MessageOptions,
@@ -49,13 +51,6 @@ import { SingleReader } from './single-reader.ts'
 import type { TopicPartition } from './topic-partition.ts'
 import { Tracing } from './tracing.ts'
 
-/** Records that were written together. */
-export interface ConsumerBatch<K = Buffer, V = Buffer> extends TopicPartition {
-  readonly records: readonly ConsumerRecord<K, V>[]
-  /** The end of the partition, as of the last answer. */
-  readonly highWatermark: number
-}
-
 const NO_OPTIONS: ReadOptions = {}
 
 interface Current<K, V> extends Taken<K, V> {
@@ -73,6 +68,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   private current: Current<K, V> | null = null
   private turn = 0
   private isClosed = false
+  private closing: Promise<void> | null = null
   private lastPollMs = 0
   private readonly io: Io
   private readonly meter: ClientMeter | null
@@ -141,8 +137,6 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
    * has at the moment. Needs `groupId`.
    */
   async commit(offsets?: readonly OffsetToCommit[], options: CallOptions = {}): Promise<void> {
-    checkCall(options, CALL, 'commit')
-    if (offsets !== undefined) checkOffsets(offsets)
     await this.groupShare().commit(offsets, options)
   }
 
@@ -151,9 +145,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     partitions: readonly TopicPartition[],
     options: CallOptions = {},
   ): Promise<CommittedOffset[]> {
-    checkCall(options, CALL, 'committed')
-    checkPartitions(partitions, 'partitions')
-    return this.groupShare().member.committed(partitions, options)
+    return this.groupShare().committed(partitions, options)
   }
 
   /** Who it is in its group; generation -1: it is not in it at the moment. Needs `groupId`. */
@@ -299,10 +291,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
   }
 
   /** Calls the handler for each batch, one after the other, until the consumer is closed or the signal says so. */
-  async eachBatch(
-    given: (batch: ConsumerBatch<K, V>, handling: Handling) => Promise<void> | void,
-    options: ReadOptions = {},
-  ): Promise<void> {
+  async eachBatch(given: BatchHandler<K, V>, options: ReadOptions = {}): Promise<void> {
     checkHandling(given, options, 'eachBatch')
     const handle = this.tracing?.handlingBatches(this.groupId, given) ?? given
     await this.reader.during('eachBatch', async () => {
@@ -342,6 +331,7 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
       this.isHandling = true
       const handling = handle(record, this.handed!.partition.holding)
       if (handling !== undefined) await handling
+      this.finish()
       signal?.throwIfAborted()
     }
   }
@@ -357,14 +347,25 @@ export class Consumer<K = Buffer, V = Buffer> implements AsyncIterable<ConsumerR
     }
   }
 
-  /** Ends every wait, leaves the group, after a last commit where that is automatic, and closes the connections. */
-  async close(): Promise<void> {
-    if (this.isClosed) return
-    // A handler that is at work may not get to its end.
-    if (!this.isHandling) this.finish()
+  /**
+   * Ends every wait, leaves the group, after a last commit where that is automatic, and closes the connections. A handler that is
+   * at work has `timeoutMs` to get to its end, and what it has counts as done then; else it comes again.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkCall(options, CLOSE, 'close')
+    this.closing ??= this.end(options.timeoutMs ?? 0)
+    await this.closing
+  }
+
+  private async end(timeoutMs: number): Promise<void> {
     this.isClosed = true
     this.current = null
     this.arrivals.wake()
+    if (timeoutMs > 0) {
+      for (const partition of this.fetcher.assignment) partition.isLeaving = true
+      await this.reader.end(this.io.clock, timeoutMs)
+    }
+    if (!this.isHandling) this.finish()
     await this.share?.close()
     this.fetcher.close()
     if (this.meter !== null) this.meter.consumers.delete(this.tellFigures)

@@ -1,8 +1,10 @@
 /** Who takes a consumer's records: two at a time would each take what the other is at work on for done. */
+import type { Clock, Timer } from '../protocol/io.ts'
 import { OptionError } from './errors.ts'
 
 export class SingleReader {
   private running: string | null = null
+  private ended: (() => void) | null = null
 
   get isFree(): boolean {
     return this.running === null
@@ -23,6 +25,18 @@ export class SingleReader {
       await work()
     } finally {
       this.running = null
+      this.ended?.()
     }
+  }
+
+  /** Until the call that is running has ended, at most so long. */
+  async end(clock: Clock, timeoutMs: number): Promise<void> {
+    if (this.running === null) return
+    let timer: Timer | undefined
+    await new Promise<void>(resolve => {
+      this.ended = resolve
+      timer = clock.timer(timeoutMs, resolve, true)
+    })
+    timer?.cancel()
   }
 }

@@ -1,6 +1,6 @@
 /** Records as kafkajs gives them to handlers: offsets and times as text, headers by name. */
 import type { RecordHeader } from '../../protocol/records.ts'
-import type { ConsumerBatch } from '../consumer.ts'
+import type { ConsumerBatch } from '../consumer-handlers.ts'
 import type { ConsumerRecord } from '../fetched-records.ts'
 import type { BatchPayload } from './events.ts'
 import type { Batch, IHeaders, KafkaMessage } from './shapes.ts'

@@ -6,7 +6,8 @@
  * A handler that fails is called again, from the message that failed on, after a pause that grows; after `retries` pauses in a
  * row the run ends with its error. What is left of a batch when the handler pauses, seeks or resolves less is read again.
  */
-import type { Consumer, ConsumerBatch } from '../consumer.ts'
+import type { Consumer } from '../consumer.ts'
+import type { ConsumerBatch } from '../consumer-handlers.ts'
 import type { ConsumerRecord } from '../fetched-records.ts'
 import { partitionKey, type TopicPartition } from '../topic-partition.ts'
 import { Tracing } from '../tracing.ts'

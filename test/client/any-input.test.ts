@@ -34,7 +34,7 @@ const CALLS: Readonly<Record<string, Readonly<Record<string, readonly unknown[]>
     next: [{}],
     eachBatch: [() => {}, {}],
     eachMessage: [() => {}, {}],
-    close: [],
+    close: [{}],
   },
   admin: {
     createTopics: [[{ name: 't' }], {}],
