@@ -9,6 +9,7 @@
  * it joins again under the same id, which it has made itself.
  */
 import type { RequestInput, ResponseOf } from '../protocol/apis.ts'
+import { errorCode } from '../protocol/errors.ts'
 import type { Io } from '../protocol/io.ts'
 import type { CallOptions, Cluster } from './cluster.ts'
 import { AnswerError, isRetriable } from './errors.ts'
@@ -21,6 +22,7 @@ import { type TopicPartition, without } from './topic-partition.ts'
 type Heartbeat = RequestInput<'ConsumerGroupHeartbeat'>
 type Share = NonNullable<ResponseOf<'ConsumerGroupHeartbeat'>['assignment']>['topicPartitions']
 
+const UNKNOWN_TOPIC = errorCode('UNKNOWN_TOPIC_OR_PARTITION')
 const JOIN_EPOCH = 0
 const LEAVE_EPOCH = -1
 const LEAVE_FOR_A_WHILE_EPOCH = -2
@@ -53,6 +55,8 @@ export class HeartbeatMember implements Membership {
   private running: Promise<void> | null = null
   private moving: Promise<void> | null = null
   private mustBeat = false
+  /** When it is looked again whether the topics exist. */
+  private lookAtMs = 0
 
   constructor(io: Io, cluster: Cluster, config: GroupConfig, owner: GroupOwner) {
     this.io = io
@@ -74,6 +78,7 @@ export class HeartbeatMember implements Membership {
     const patterns = topics.filter(topic => typeof topic !== 'string')
     this.pattern = patterns.length === 0 ? null : patterns.map(serverPattern).join('|')
     this.saysTopics = true
+    this.lookAtMs = 0
     this.beatNow()
     this.running ??= this.run()
   }
@@ -121,6 +126,7 @@ export class HeartbeatMember implements Membership {
         await this.beat()
         failures = 0
         this.move()
+        this.look()
         await this.pause(this.intervalMs)
       } catch (error) {
         if (this.isClosed) return
@@ -209,6 +215,24 @@ export class HeartbeatMember implements Membership {
       this.link.check(answer.errorCode, 'ConsumerGroupHeartbeat', attempt, answer.errorMessage)
       return answer
     })
+  }
+
+  /** Whether the topics exist, which the coordinator does not say. Heartbeats go on meanwhile; what fails is looked at later. */
+  private look(): void {
+    const nowMs = this.io.clock.monotonicMs()
+    if (this.names.length === 0 || nowMs < this.lookAtMs) return
+    this.lookAtMs = nowMs + this.cluster.config.metadataMaxAgeMs
+    const attempt = attemptNow(this.io, this.cluster)
+    void this.cluster.metadata(this.names, attempt).then(
+      ({ topics }) => {
+        for (const { name, errorCode: code } of topics) {
+          if (name !== null) this.link.exists(name, code !== UNKNOWN_TOPIC)
+        }
+      },
+      () => {
+        this.lookAtMs = 0
+      },
+    )
   }
 
   /** Moves towards the share, one move at a time. */

@@ -52,6 +52,8 @@ export class GroupLink {
   readonly cluster: Cluster
   readonly groupId: string
   coordinatorId = -1
+  /** Topics that do not exist, as was said once. */
+  private readonly missing = new Set<string>()
 
   constructor(io: Io, cluster: Cluster, groupId: string) {
     this.io = io
@@ -121,6 +123,15 @@ export class GroupLink {
   /** A line about the group, for who should look. */
   warn(message: string, fields: object): void {
     this.cluster.config.telemetry.warn(message, { group: this.groupId, ...fields })
+  }
+
+  /** A topic that is subscribed to exists, or does not, which may be a mistake: said once, and again when it was there since. */
+  exists(topic: string, isThere: boolean): void {
+    if (isThere) this.missing.delete(topic)
+    if (isThere || this.missing.has(topic)) return
+    this.missing.add(topic)
+    const advice = 'check the name, or create it; it is read as soon as it is there'
+    this.warn(`topic '${topic}' does not exist`, { topic, advice })
   }
 
   /** An attempt to be a member has failed. */

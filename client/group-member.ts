@@ -64,8 +64,6 @@ export class GroupMember implements Membership {
   /** What the last share was computed from; when it has changed the group has to meet again. */
   private seenTopics = ''
   private mustRejoin = false
-  /** Topics that do not exist, as was said once. */
-  private readonly missing = new Set<string>()
 
   constructor(io: Io, cluster: Cluster, config: GroupConfig, owner: GroupOwner) {
     this.io = io
@@ -356,16 +354,13 @@ export class GroupMember implements Membership {
     for (const name of [...names].sort()) {
       try {
         counts.set(name, (await this.cluster.topic(name, attempt)).partitions.length)
-        this.missing.delete(name)
+        this.link.exists(name, true)
       } catch (error) {
         // A topic may come later; who subscribes to it has no share of it until then.
         const isMissing =
           error instanceof AnswerError && error.error === 'UNKNOWN_TOPIC_OR_PARTITION'
         if (!isMissing) throw error
-        if (this.missing.has(name)) continue
-        this.missing.add(name)
-        const advice = 'check the name, or create it; it is read as soon as it is there'
-        this.link.warn(`topic '${name}' does not exist`, { topic: name, advice })
+        this.link.exists(name, false)
       }
     }
     return counts

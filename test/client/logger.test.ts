@@ -33,8 +33,14 @@ function recorder(): { lines: Line[]; logger: Logger; until(message: RegExp): Pr
   return { lines, logger: { debug: at('debug'), info: at('info'), warn: at('warn') }, until }
 }
 
+const QUICK = {
+  'num.partitions': 1,
+  'group.consumer.heartbeat.interval.ms': 20,
+  'group.consumer.min.heartbeat.interval.ms': 20,
+}
+
 async function withBroker(work: (broker: EmbeddedBroker) => Promise<void>): Promise<void> {
-  const broker = await startBroker({ config: { 'num.partitions': 1 } })
+  const broker = await startBroker({ config: QUICK })
   try {
     await work(broker)
   } finally {
@@ -90,6 +96,33 @@ test('a topic that is subscribed to and missing is told once, and read when it i
     await producer.send({ topic: 'late', value: 'x' })
     assert.equal((await consumer.next())?.value?.toString(), 'x')
     assert.equal(lines.filter(({ message }) => /does not exist/.test(message)).length, 1)
+    await consumer.close()
+    await producer.close()
+    admin.close()
+  }))
+
+test('a member by KIP-848 tells of it too, and again when the topic was there since', () =>
+  withBroker(async ({ bootstrap }) => {
+    const { lines, logger, until } = recorder()
+    const client = new Client({ bootstrap, logger, metadataMaxAgeMs: 1 })
+    const admin = client.admin()
+    await admin.createTopics([{ name: 'here' }])
+    const groupProtocol = 'consumer'
+    const consumer = client.consumer({ groupId: 'g', groupProtocol, autoOffsetReset: 'earliest' })
+    const told = () => lines.filter(({ message }) => /does not exist/.test(message))
+    consumer.subscribe(['here', 'late'])
+    const { fields, level } = await until(/topic 'late' does not exist/)
+    assert.equal(level, 'warn')
+    assert.equal(fields['topic'], 'late')
+    assert.equal(fields['group'], 'g')
+    const producer = client.producer()
+    await producer.send({ topic: 'late', value: 'x' })
+    assert.equal((await consumer.next())?.value?.toString(), 'x')
+    assert.equal(told().length, 1)
+    lines.length = 0
+    await admin.deleteTopics(['late'])
+    await until(/topic 'late' does not exist/)
+    assert.ok(told().every(({ fields: { topic } }) => topic === 'late'))
     await consumer.close()
     await producer.close()
     admin.close()
