@@ -5,6 +5,10 @@ import { Client, string } from 'ottla'
 const client = new Client({ bootstrap: process.argv[2] ?? 'localhost:9092' })
 const LINES = ['to be or not', 'to be', 'that is the question']
 
+const admin = client.admin()
+const topics = ['lines', 'shouted']
+await admin.createTopics(topics.map(name => ({ name, partitions: 1 })))
+
 const producer = client.producer({ acks: 'all' })
 await producer.sendBatch(
   'lines',
@@ -46,3 +50,6 @@ while (newest.size < LINES.length) {
 await reader.close()
 console.log(`${records} records, ${newest.size} keys: nothing is lost, one line was written twice`)
 for (const [key, value] of [...newest].sort()) console.log(key, value)
+
+await admin.deleteTopics(topics)
+admin.close()

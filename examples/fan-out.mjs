@@ -6,7 +6,6 @@ const EVENTS = 12
 
 const admin = client.admin()
 await admin.createTopics([{ name: 'events', partitions: 4 }])
-admin.close()
 
 /** A member of a group that counts what it gets, until `stop`. */
 function member(groupId, count) {
@@ -43,3 +42,6 @@ await producer.close()
 await both
 await Promise.all(members.map(stop => stop()))
 console.log(`billing ${billed.size}, shipping ${shipped.size}`)
+
+await admin.deleteTopics(['events'])
+admin.close()

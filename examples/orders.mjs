@@ -4,8 +4,7 @@ import { Client, json, string } from 'ottla'
 const client = new Client({ bootstrap: process.argv[2] ?? 'localhost:9092' })
 
 const admin = client.admin()
-await admin.createTopics([{ name: 'orders', partitions: 3 }])
-admin.close()
+await admin.createTopics([{ name: 'customer-orders', partitions: 3 }])
 
 const producer = client.producer({ key: string, value: json() })
 const orders = [
@@ -14,7 +13,9 @@ const orders = [
   { customer: 'ada', item: 'cake', price: 5 },
 ]
 const places = await Promise.all(
-  orders.map(order => producer.send({ topic: 'orders', key: order.customer, value: order })),
+  orders.map(order =>
+    producer.send({ topic: 'customer-orders', key: order.customer, value: order }),
+  ),
 )
 console.log(places[0].partition === places[2].partition, "ada's orders lie in one partition")
 await producer.close()
@@ -25,7 +26,7 @@ const consumer = client.consumer({
   key: string,
   value: json(),
 })
-consumer.subscribe('orders')
+consumer.subscribe('customer-orders')
 const totals = new Map()
 let left = orders.length
 for await (const { key, value } of consumer) {
@@ -34,3 +35,6 @@ for await (const { key, value } of consumer) {
 }
 await consumer.close()
 for (const [customer, total] of [...totals].sort()) console.log(customer, total)
+
+await admin.deleteTopics(['customer-orders'])
+admin.close()

@@ -5,11 +5,8 @@ import { Client, string } from 'ottla'
 const client = new Client({ bootstrap: process.argv[2] ?? 'localhost:9092' })
 
 const admin = client.admin()
-const existing = await admin.listTopics()
-const wanted = ['payments', 'payments-later', 'payments-dead']
-const missing = wanted.filter(name => !existing.some(topic => topic.name === name))
-await admin.createTopics(missing.map(name => ({ name, partitions: 1 })))
-admin.close()
+const topics = ['payments', 'payments-later', 'payments-dead']
+await admin.createTopics(topics.map(name => ({ name, partitions: 1 })))
 
 const producer = client.producer()
 await producer.sendBatch('payments', [{ value: 'ok' }, { value: 'flaky' }, { value: 'broken' }])
@@ -48,3 +45,6 @@ console.log(`dead letter: ${value}, because ${said('exception.message')}, from $
 await dead.close()
 await consumer.close()
 await working
+
+await admin.deleteTopics(topics)
+admin.close()
