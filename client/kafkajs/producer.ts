@@ -161,7 +161,7 @@ export class KafkaJsProducer {
     const totalMs = triesMs(settings.kafka, retries)
     writer = new Producer(settings.io, this.cluster!, {
       acks: acks as -1 | 0 | 1,
-      idempotent: isIdempotent && acks !== 0,
+      idempotent: Boolean(isIdempotent) && acks !== 0,
       compression: codecName(compression),
       maxInFlight: config.maxInFlightRequests,
       maxRequestBytes: MAX_REQUEST_BYTES,

@@ -92,7 +92,7 @@ export async function openCluster(
         retryBackoffMaxMs: retries.maxRetryTime,
         retries: retries.retries,
         metadataMaxAgeMs: metadataMaxAge,
-        allowAutoTopicCreation,
+        allowAutoTopicCreation: Boolean(allowAutoTopicCreation),
         metrics: kafka.metrics,
         logger: ownLogger(logger),
       },

@@ -226,6 +226,52 @@ test('an assigner of the application decides who gets what', async () => {
   await consumer.disconnect()
 })
 
+test('what kafkajs passes over or takes for what it is not is no error here', async () => {
+  type Library = {
+    readonly Kafka: new (config: never) => unknown
+    readonly logLevel: { NOTHING: number }
+  }
+  // biome-ignore lint/suspicious/noExplicitAny: what is given here is what no type allows
+  const loose = (library: unknown, config: object) =>
+    new (library as Library).Kafka(config as never) as any
+  const read: unknown[] = []
+  for (const [name, library] of [
+    ['theirs', kafkajs],
+    ['ours', { Kafka, logLevel }],
+  ] as const) {
+    const { NOTHING } = library.logLevel
+    const brokers = [broker.bootstrap]
+    const client = loose(library, { brokers, logLevel: NOTHING, bootstrap: 'x', retries: 'many' })
+    const topic = `loose-${name}`
+    const admin = client.admin({ timeoutMs: 5 })
+    await admin.connect()
+    const spec = { topic, numPartitions: '2', replicationFactor: 1, partitions: 7 }
+    await admin.createTopics({ topics: [spec], waitForLeader: true })
+    await admin.createPartitions({ topicPartitions: [{ topic, count: '3', brokers: [] }] })
+    const producer = client.producer({ lingerMs: 5, idempotent: 0, allowAutoTopicCreation: 1 })
+    await producer.connect()
+    const message = { value: 'x', partition: '1', timestamp: null, timestampMs: 'never', vaule: 1 }
+    await producer.send({ topic, messages: [message], linger: 5 })
+    await producer.disconnect()
+    const consumer = client.consumer({ groupId: topic, autoCommit: 'x', rebalance: 5, ...fast })
+    await consumer.connect()
+    await consumer.subscribe({ topics: [topic], fromBeginning: 1, from: 'x' })
+    await new Promise<void>(resolve => {
+      const eachMessage = async (given: { partition: number; message: { value: Buffer } }) => {
+        read.push([name, given.partition, given.message.value.toString()])
+        resolve()
+      }
+      consumer.run({ eachMessage, concurrency: 'x' })
+    })
+    await consumer.disconnect()
+    await admin.disconnect()
+  }
+  assert.deepEqual(read, [
+    ['theirs', 1, 'x'],
+    ['ours', 1, 'x'],
+  ])
+})
+
 test('a group may have members of kafkajs and of ours', async () => {
   const admin = kafka.admin()
   await admin.connect()
