@@ -18,15 +18,20 @@ export interface Subscription {
   readonly owned: readonly TopicPartition[]
   /** When it got that, from version 2 on; else -1. */
   readonly generation: number
+  /** Where it is, from version 3 on; null: it does not say. */
+  readonly rackId: string | null
 }
 
 const VERSION = 3
 const ASSIGNMENT_VERSION = 3
 
-export function encodeSubscription(
-  { topics, userData, owned, generation }: Subscription,
-  rackId = '',
-): Buffer {
+export function encodeSubscription({
+  topics,
+  userData,
+  owned,
+  generation,
+  rackId,
+}: Subscription): Buffer {
   const writer = new Writer(128)
   writer.int16(VERSION)
   writer.int32(topics.length)
@@ -35,7 +40,7 @@ export function encodeSubscription(
   if (userData !== null) writer.raw(userData)
   writePartitions(writer, owned)
   writer.int32(generation)
-  if (rackId === '') writer.int16(-1)
+  if (rackId === null || rackId === '') writer.int16(-1)
   else writeText(writer, rackId)
   return writer.bytes()
 }
@@ -47,7 +52,9 @@ export function decodeSubscription(bytes: Buffer): Subscription {
   const topics = readArray(reader, () => readText(reader))
   const userData = readBytes(reader)
   const owned = version >= 1 ? readPartitions(reader) : []
-  return { topics, userData, owned, generation: version >= 2 ? reader.int32() : -1 }
+  const generation = version >= 2 ? reader.int32() : -1
+  const rackId = version >= 3 ? readNullable(reader) : null
+  return { topics, userData, owned, generation, rackId }
 }
 
 export function encodeAssignment(partitions: readonly TopicPartition[]): Buffer {
@@ -106,6 +113,11 @@ function writeText(writer: Writer, text: string): void {
 
 function readText(reader: Reader): string {
   return reader.text(reader.int16())
+}
+
+function readNullable(reader: Reader): string | null {
+  const length = reader.int16()
+  return length < 0 ? null : reader.text(length)
 }
 
 function readBytes(reader: Reader): Buffer | null {

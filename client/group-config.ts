@@ -1,5 +1,6 @@
 /** A group member's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
-import { type Assignor, range, roundRobin } from './assignors.ts'
+import { type Assignor, roundRobin } from './assignors.ts'
+import { range } from './assignors-range.ts'
 import { cooperativeSticky, sticky } from './assignors-sticky.ts'
 import { numberOptions } from './config.ts'
 import { type Names, told } from './option-names.ts'

@@ -12,7 +12,7 @@
  */
 import { errorCode } from '../protocol/errors.ts'
 import type { Io } from '../protocol/io.ts'
-import type { Assignor, GroupSubscriber } from './assignors.ts'
+import type { Assignor, GroupSubscriber, PartitionRacks } from './assignors.ts'
 import type { Attempt, CallOptions, Cluster } from './cluster.ts'
 import {
   decodeAssignment,
@@ -224,10 +224,13 @@ export class GroupMember implements Membership {
     const { lastShare, lastGeneration, owned } = this
     const generation = lastGeneration
     const metadataOf = ({ userData }: Assignor): Buffer =>
-      encodeSubscription(
-        { topics, userData: userData?.(lastShare, generation) ?? null, owned, generation },
-        this.config.rackId,
-      )
+      encodeSubscription({
+        topics,
+        userData: userData?.(lastShare, generation) ?? null,
+        owned,
+        generation,
+        rackId: this.config.rackId,
+      })
     for (;;) {
       const request = {
         groupId,
@@ -268,7 +271,10 @@ export class GroupMember implements Membership {
   ): Promise<TopicPartition[]> {
     const { groupId, groupInstanceId, assignors } = this.config
     const assignor = assignors.find(({ name }) => name === protocol)
-    const shares = isLeader && assignor !== undefined ? assignor.assign(members, counts) : new Map()
+    const shares =
+      isLeader && assignor !== undefined
+        ? assignor.assign(members, counts, await this.racks(members, counts, attempt))
+        : new Map()
     const request = {
       groupId,
       generationId: this.generation,
@@ -364,6 +370,25 @@ export class GroupMember implements Membership {
       }
     }
     return counts
+  }
+
+  /** Where replicas are, if some member says where it is. */
+  private async racks(
+    members: readonly GroupSubscriber[],
+    counts: ReadonlyMap<string, number>,
+    attempt: Attempt,
+  ): Promise<PartitionRacks | undefined> {
+    if (members.every(({ rackId }) => !rackId)) return undefined
+    const { brokers } = await this.cluster.metadata([], attempt)
+    const racks = new Map(brokers.map(({ nodeId, rack }) => [nodeId, rack]))
+    const racksOf = (nodes: readonly number[]) =>
+      new Set(nodes.map(id => racks.get(id)).filter(rack => typeof rack === 'string'))
+    return new Map(
+      [...counts.keys()].map(topic => {
+        const partitions = this.cluster.knownTopic(topic)?.partitions ?? []
+        return [topic, partitions.map(({ replicaNodes }) => racksOf(replicaNodes))]
+      }),
+    )
   }
 
   private subscribed(counts: ReadonlyMap<string, number>): string[] {

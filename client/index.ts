@@ -1,6 +1,12 @@
 /** The package `ottla`: what applications may rely on. */
 export { Admin } from './admin.ts'
-export { type Assignor, type GroupSubscriber, range, roundRobin } from './assignors.ts'
+export {
+  type Assignor,
+  type GroupSubscriber,
+  type PartitionRacks,
+  roundRobin,
+} from './assignors.ts'
+export { range } from './assignors-range.ts'
 export { cooperativeSticky, sticky } from './assignors-sticky.ts'
 export { Client } from './client.ts'
 export type { ClientOptions } from './config.ts'

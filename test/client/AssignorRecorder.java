@@ -1,6 +1,7 @@
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -16,6 +17,8 @@ import org.apache.kafka.clients.consumer.RangeAssignor;
 import org.apache.kafka.clients.consumer.RoundRobinAssignor;
 import org.apache.kafka.clients.consumer.StickyAssignor;
 import org.apache.kafka.clients.consumer.internals.AbstractStickyAssignor;
+import org.apache.kafka.common.Node;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.utils.Utils;
 
@@ -23,7 +26,7 @@ import org.apache.kafka.common.utils.Utils;
  * Writes down what Kafka's own classes answer: one JSON line for each generated group with the results of the four
  * assignors, or for each key its murmur2 hash.
  *
- *   AssignorRecorder assignors|murmur2 SEED COUNT
+ *   AssignorRecorder assignors|racks|murmur2 SEED COUNT
  *
  * A group lives for some rounds: members come, go, change their topics, miss a round and come back with old claims, topics
  * grow; an old claim on a topic that its member has left is not made, because Kafka's classes then give partitions to who does
@@ -51,6 +54,7 @@ public class AssignorRecorder {
         random = new Random(Long.parseLong(args[1]));
         int count = Integer.parseInt(args[2]);
         if (args[0].equals("murmur2")) for (int i = 0; i < count; i++) murmur2();
+        else if (args[0].equals("racks")) for (int i = 0; i < count; i++) racks();
         else for (int done = 0; done < count; ) done += group(count - done);
     }
 
@@ -60,6 +64,72 @@ public class AssignorRecorder {
         StringBuilder hex = new StringBuilder();
         for (byte b : key) hex.append(String.format("%02x", b));
         System.out.println("[\"" + hex + "\"," + Utils.murmur2(key) + "]");
+    }
+
+    /** What RangeAssignor makes of a group whose members, and the replicas of its topics, are in racks, or do not say. */
+    static void racks() {
+        int rackCount = 1 + random.nextInt(4);
+        int nodeCount = 1 + random.nextInt(6);
+        List<Node> nodes = new ArrayList<>();
+        boolean someAreNowhere = random.nextInt(4) == 0;
+        for (int i = 0; i < nodeCount; i++) {
+            String rack = someAreNowhere && random.nextInt(3) == 0 ? null : "r" + i % rackCount;
+            nodes.add(new Node(i, "host", 9092, rack));
+        }
+        Map<String, List<PartitionInfo>> topics = new TreeMap<>();
+        Map<String, Integer> counts = new TreeMap<>();
+        int size = 1 + random.nextInt(8);
+        for (int i = 1 + random.nextInt(5); i > 0; i--) {
+            String topic = topicName(i - 1);
+            int count = random.nextInt(2) == 0 ? size : 1 + random.nextInt(20);
+            int replicas = 1 + random.nextInt(Math.min(3, nodeCount));
+            List<PartitionInfo> partitions = new ArrayList<>();
+            for (int p = 0; p < count; p++) {
+                List<Node> shuffled = new ArrayList<>(nodes);
+                Collections.shuffle(shuffled, random);
+                Node[] those = shuffled.subList(0, replicas).toArray(new Node[0]);
+                partitions.add(new PartitionInfo(topic, p, those[0], those, those));
+            }
+            topics.put(topic, partitions);
+            counts.put(topic, count);
+        }
+        boolean isUniform = random.nextBoolean();
+        List<Member> members = new ArrayList<>();
+        for (int i = 1 + random.nextInt(8); i > 0; i--) members.add(newMember(counts, isUniform));
+        int silent = random.nextInt(4);
+        Map<String, String> racks = new HashMap<>();
+        Map<String, Subscription> subscriptions = new HashMap<>();
+        Set<String> wanted = new HashSet<>();
+        for (Member member : members) {
+            // A rack more than there are: nothing is near to who is there.
+            if (random.nextInt(4) >= silent) racks.put(member.id, "r" + random.nextInt(rackCount + 1));
+            Optional<String> rack = Optional.ofNullable(racks.get(member.id));
+            Subscription subscription = new Subscription(member.topics, null, List.of(), -1, rack);
+            if (member.instance != null) subscription.setGroupInstanceId(Optional.of(member.instance));
+            subscriptions.put(member.id, subscription);
+            wanted.addAll(member.topics);
+        }
+        topics.keySet().retainAll(wanted);
+        StringBuilder line = new StringBuilder("{\"racks\":{");
+        topics.forEach((topic, partitions) -> {
+            line.append(quoted(topic)).append(":[");
+            for (PartitionInfo partition : partitions) {
+                TreeSet<String> names = new TreeSet<>();
+                for (Node node : partition.replicas()) if (node.rack() != null) names.add(node.rack());
+                line.append(quoted(String.join(" ", names))).append(',');
+            }
+            end(line, "],");
+        });
+        end(line, "},\"members\":[");
+        for (Member member : members) {
+            line.append('[').append(quoted(member.id)).append(',');
+            line.append(member.instance == null ? "null" : quoted(member.instance)).append(',');
+            line.append(quoted(String.join(" ", member.topics))).append(',');
+            line.append(racks.containsKey(member.id) ? quoted(racks.get(member.id)) : "null").append("],");
+        }
+        end(line, "]");
+        results(line, "range", members, new RangeAssignor().assignPartitions(topics, subscriptions));
+        System.out.println(line.append('}'));
     }
 
     static int group(int most) {

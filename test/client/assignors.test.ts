@@ -4,10 +4,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Assignor, range, roundRobin } from '../../client/assignors.ts'
+import { type Assignor, roundRobin } from '../../client/assignors.ts'
+import { range } from '../../client/assignors-range.ts'
 import { cooperativeSticky, sticky } from '../../client/assignors-sticky.ts'
 import { chooseSeed, tier } from '../tiers.ts'
-import { compareWithKafka } from './kafka-assignments.ts'
+import { compareRacksWithKafka, compareWithKafka } from './kafka-assignments.ts'
 
 const member = (memberId: string, topics: string[], groupInstanceId: string | null = null) => ({
   memberId,
@@ -118,4 +119,31 @@ test('every partition that somebody wants goes to exactly one of those who want 
 test("on recorded groups every assignor comes to the result of Kafka's own class", () => {
   const lines = readFileSync(join('test', 'client', 'assignors.jsonl'), 'utf8')
   assert.equal(compareWithKafka(lines), 600)
+})
+
+test("on recorded groups in racks, range comes to the result of Kafka's own class", () => {
+  const lines = readFileSync(join('test', 'client', 'range-racks.jsonl'), 'utf8')
+  assert.equal(compareRacksWithKafka(lines), 48)
+})
+
+test('range: first what is in the rack of a member, no more than without racks', () => {
+  const at = (memberId: string, rackId: string) => ({ ...member(memberId, ['a']), rackId })
+  const racks = new Map([['a', ['east', 'west', 'east', 'west'].map(rack => new Set([rack]))]])
+  const share = (members: ReturnType<typeof at>[]) =>
+    [...range.assign(members, new Map([['a', 4]]), racks).values()].map(list =>
+      list.map(({ partition }) => partition),
+    )
+  assert.deepEqual(share([at('c1', 'west'), at('c2', 'east')]), [
+    [1, 3],
+    [0, 2],
+  ])
+  const two = [at('c1', 'west'), at('c2', 'west')]
+  assert.deepEqual(share(two), [
+    [1, 3],
+    [0, 2],
+  ])
+  assert.deepEqual(share([at('c1', 'north'), at('c2', 'north')]), [
+    [0, 1],
+    [2, 3],
+  ])
 })

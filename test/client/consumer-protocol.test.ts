@@ -15,14 +15,17 @@ const owned = [
 ]
 
 test('a subscription, byte by byte', () => {
-  const subscription = { topics: ['ab'], userData: Buffer.from([7]), owned, generation: 5 }
-  const bytes = encodeSubscription(subscription, 'r')
+  const userData = Buffer.from([7])
+  const subscription = { topics: ['ab'], userData, owned, generation: 5, rackId: 'r' }
+  const bytes = encodeSubscription(subscription)
   const topics = '00000001 0002 6162'
   const partitions = '00000001 0002 6162 00000002 00000001 00000002'
   const hex = `0003 ${topics} 00000001 07 ${partitions} 00000005 0001 72`
   assert.equal(bytes.toString('hex'), hex.replaceAll(' ', ''))
   assert.deepEqual(decodeSubscription(bytes), subscription)
-  const bare = encodeSubscription({ topics: [], userData: null, owned: [], generation: -1 })
+  const nothing = { topics: [], userData: null, owned: [], generation: -1, rackId: null }
+  const bare = encodeSubscription(nothing)
+  assert.deepEqual(decodeSubscription(bare), nothing)
   assert.equal(
     bare.toString('hex'),
     '0003 00000000 ffffffff 00000000 ffffffff ffff'.replaceAll(' ', ''),
@@ -31,13 +34,13 @@ test('a subscription, byte by byte', () => {
 
 test('older versions have less, newer ones more behind it', () => {
   const old = Buffer.from('0000 00000001 0002 6162 00000001 07'.replaceAll(' ', ''), 'hex')
-  const nothing = { owned: [], generation: -1 }
+  const nothing = { owned: [], generation: -1, rackId: null }
   assert.deepEqual(decodeSubscription(old), {
     topics: ['ab'],
     userData: Buffer.from([7]),
     ...nothing,
   })
-  const subscription = { topics: ['ab'], userData: null, owned, generation: 5 }
+  const subscription = { topics: ['ab'], userData: null, owned, generation: 5, rackId: 'r' }
   const newer = Buffer.concat([
     encodeSubscription(subscription),
     Buffer.from('00000005ffff', 'hex'),
@@ -45,7 +48,7 @@ test('older versions have less, newer ones more behind it', () => {
   newer.writeInt16BE(4, 0)
   assert.deepEqual(decodeSubscription(newer), subscription)
   newer.writeInt16BE(1, 0)
-  assert.deepEqual(decodeSubscription(newer), { ...subscription, generation: -1 })
+  assert.deepEqual(decodeSubscription(newer), { ...subscription, generation: -1, rackId: null })
 })
 
 test('an assignment comes back; nothing is no partitions; cut bytes are refused', () => {

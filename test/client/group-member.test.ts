@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type EmbeddedBroker, startBroker } from '../../broker/embedded.ts'
+import type { Assignor, GroupSubscriber, PartitionRacks } from '../../client/assignors.ts'
 import { Client } from '../../client/client.ts'
-import type { Consumer } from '../../client/consumer.ts'
+import { Cluster } from '../../client/cluster.ts'
+import { Consumer } from '../../client/consumer.ts'
 import type { ConsumerOptions } from '../../client/consumer-config.ts'
 import { OptionError } from '../../client/errors.ts'
 import type { Producer } from '../../client/producer.ts'
 import { string } from '../../client/serializers.ts'
+import { systemIo } from '../../protocol/system-io.ts'
 import { numberedTopic, writeNumbers } from './numbered-topic.ts'
 
 let broker: EmbeddedBroker
@@ -183,4 +186,39 @@ test('what needs a group says so', async () => {
   await consumer.close()
   assert.throws(() => client.consumer({ groupInstanceId: 'x' }), /groupInstanceId without groupId/)
   assert.throws(() => member('g', { heartbeatIntervalMs: 9, sessionTimeoutMs: 9 }), OptionError)
+})
+
+test('the leader tells its assignor where members and replicas are, if some member says so', async () => {
+  await topic('racks', 2, 2)
+  const io = systemIo()
+  // The broker in this process is in no rack.
+  const answered = (name: string, answer: unknown) => {
+    if (name !== 'Metadata') return
+    for (const one of (answer as { brokers: { rack: string }[] }).brokers) one.rack = 'east'
+  }
+  const cluster = () => new Cluster(io, { bootstrap: broker.bootstrap, logger: null }, { answered })
+  for (const [rackId, seen] of [
+    ['west', new Map([['racks', [new Set(['east']), new Set(['east'])]]])],
+    [undefined, undefined],
+  ] as const) {
+    let told: { members: readonly GroupSubscriber[]; racks: PartitionRacks | undefined } | undefined
+    const assignor: Assignor = {
+      name: 'mine',
+      assign(members, _, racks) {
+        told = { members, racks }
+        const all = [0, 1].map(partition => ({ topic: 'racks', partition }))
+        return new Map([[members[0]!.memberId, all]])
+      },
+    }
+    const options = { groupId: `g-racks-${rackId}`, assignors: [assignor], rackId } as const
+    const consumer = new Consumer(io, cluster(), cluster(), {
+      ...options,
+      autoOffsetReset: 'earliest',
+    })
+    consumer.subscribe('racks')
+    await consumer.next()
+    assert.deepEqual(told?.racks, seen)
+    assert.equal(told?.members[0]?.rackId, rackId ?? null)
+    await consumer.close()
+  }
 })

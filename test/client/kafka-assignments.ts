@@ -1,6 +1,8 @@
 /** What `AssignorRecorder.java` writes, and our assignors on the same groups. */
 import assert from 'node:assert/strict'
-import { type GroupSubscriber, range, roundRobin } from '../../client/assignors.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { type GroupSubscriber, type PartitionRacks, roundRobin } from '../../client/assignors.ts'
+import { range } from '../../client/assignors-range.ts'
 import { cooperativeSticky, sticky } from '../../client/assignors-sticky.ts'
 import type { TopicPartition } from '../../client/topic-partition.ts'
 
@@ -48,6 +50,48 @@ export function compareWithKafka(lines: string): number {
     }
   }
   return compared
+}
+
+interface RackLine {
+  /** By topic, the racks of each partition. */
+  readonly racks: Readonly<Record<string, readonly string[]>>
+  /** Id, instance, topics, rack. */
+  readonly members: readonly [string, string | null, string, string | null][]
+  readonly range: readonly string[]
+}
+
+/** The same of groups whose members are in racks. Returns in how many racks made a difference. */
+export function compareRacksWithKafka(lines: string): number {
+  let different = 0
+  for (const text of lines.trim().split('\n')) {
+    const line = JSON.parse(text) as RackLine
+    const counts = new Map(Object.entries(line.racks).map(([topic, { length }]) => [topic, length]))
+    const racks = new Map(
+      Object.entries(line.racks).map(([topic, list]) => [
+        topic,
+        list.map(names => new Set(names.split(' ').filter(name => name !== ''))),
+      ]),
+    )
+    const members: GroupSubscriber[] = line.members.map(
+      ([memberId, groupInstanceId, topics, rackId]) => ({
+        memberId,
+        groupInstanceId,
+        topics: topics.split(' '),
+        owned: [],
+        generation: -1,
+        userData: null,
+        rackId,
+      }),
+    )
+    const sharesOf = (given?: PartitionRacks) => {
+      const shares = range.assign(members, counts, given)
+      return members.map(({ memberId }) => textOf(shares.get(memberId)!))
+    }
+    const ours = sharesOf(racks)
+    assert.deepEqual(ours, line.range, text)
+    if (!isDeepStrictEqual(ours, sharesOf())) different++
+  }
+  return different
 }
 
 function partitionsOf(text: string): TopicPartition[] {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { murmur2 } from '../../client/partitioner.ts'
-import { compareWithKafka } from '../client/kafka-assignments.ts'
+import { compareRacksWithKafka, compareWithKafka } from '../client/kafka-assignments.ts'
 import { chooseSeed, tier } from '../tiers.ts'
 import { KAFKA, missing, run, runWell, temporaryDirectory } from './harness.ts'
 
@@ -11,7 +11,11 @@ const noKafka = missing('kafka')
 const SOURCE = join('test', 'client', 'AssignorRecorder.java')
 
 /** Lines that the recorder writes. */
-async function record(what: 'assignors' | 'murmur2', seed: number, count: number): Promise<string> {
+async function record(
+  what: 'assignors' | 'racks' | 'murmur2',
+  seed: number,
+  count: number,
+): Promise<string> {
   const classes = temporaryDirectory('recorder')
   const lib = (await runWell(KAFKA, ['fetch'])).toString().trim()
   await runWell('javac', ['-cp', `${lib}/*`, '-d', classes, SOURCE])
@@ -28,6 +32,14 @@ test("made-up groups are shared out as by Kafka's classes", { skip: noKafka }, a
   const compared = compareWithKafka(await record('assignors', seed, count))
   console.log(`${count} groups, seed ${seed}: ${compared} answers are the same`)
   assert.ok(compared > count * 3.9)
+})
+
+test("groups in racks are shared out as by Kafka's RangeAssignor", { skip: noKafka }, async () => {
+  const seed = chooseSeed()
+  const count = tier.records
+  const different = compareRacksWithKafka(await record('racks', seed, count))
+  console.log(`${count} groups in racks, seed ${seed}: the same; racks mattered in ${different}`)
+  assert.ok(different > count / 4)
 })
 
 test("made-up keys hash as by Kafka's class", { skip: noKafka }, async () => {

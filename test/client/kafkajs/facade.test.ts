@@ -232,8 +232,8 @@ test('what kafkajs passes over or takes for what it is not is no error here', as
     readonly logLevel: { NOTHING: number }
   }
   // biome-ignore lint/suspicious/noExplicitAny: what is given here is what no type allows
-  const loose = (library: unknown, config: object) =>
-    new (library as Library).Kafka(config as never) as any
+  const loose = (library: unknown, config: object): any =>
+    new (library as Library).Kafka(config as never)
   const read: unknown[] = []
   for (const [name, library] of [
     ['theirs', kafkajs],
