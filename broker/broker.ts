@@ -37,6 +37,7 @@ import type { DirectoryFigures, GroupFigures, Metrics, PartitionFigures } from '
 import { ProducerIds } from './producer-ids.ts'
 import { ReplicaManager } from './replication/replica-manager.ts'
 import { Scrubber } from './scrubber.ts'
+import { groupConfigsInForce } from './settings/group-configs.ts'
 
 export interface BrokerOptions {
   readonly config: BrokerConfig
@@ -52,6 +53,9 @@ export interface BrokerOptions {
 /** What to do about a directory that is offline. */
 const REMEDY =
   'its partitions answer KAFKA_STORAGE_ERROR, the rest is served. Look after the disk (the system log says more), then restart'
+/** What to do about a stored setting of a group that does not count as it is. */
+const GROUP_REMEDY =
+  'set or remove it (kafka-configs.sh --alter --entity-type groups --entity-name GROUP, --add-config NAME=VALUE or --delete-config NAME), or change the setting of the broker'
 
 export class Broker {
   readonly config: BrokerConfig
@@ -258,8 +262,20 @@ export class Broker {
       }
       this.replicas.refreshSettings(before)
     }
+    this.tellOfGroupSettings(before, after)
     await this.replicas.apply(before, after)
     this.groups.topicsChanged(before, after)
+  }
+
+  /** Groups were given settings within the bounds of their time; at the start all that are stored are new. */
+  private tellOfGroupSettings(before: ClusterImage, after: ClusterImage): void {
+    for (const [groupId, stored] of after.groupConfigs) {
+      if (before.groupConfigs.get(groupId) === stored) continue
+      for (const problem of groupConfigsInForce(this.config, stored).problems) {
+        const fields = { groupId, problem, remedy: GROUP_REMEDY }
+        this.logger.warn('group setting not in force', fields)
+      }
+    }
   }
 
   /** A data directory has failed; its partitions hear of it themselves. */

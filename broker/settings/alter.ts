@@ -128,7 +128,8 @@ export function alterGroupConfigs(
   operations: readonly ConfigOperation[],
 ): Overrides {
   const next = applyOperations(current, operations, groupLists)
-  validateGroupConfigs(config, next)
+  const touched = operations.filter(({ name }) => Object.hasOwn(next, name)).map(({ name }) => name)
+  validateGroupConfigs(config, next, touched)
   return next
 }
 
@@ -138,7 +139,7 @@ export function replaceGroupConfigs(
   configs: readonly { readonly name: string; readonly value: string | null }[],
 ): Overrides {
   const next = replaced(configs)
-  validateGroupConfigs(config, next)
+  validateGroupConfigs(config, next, Object.keys(next))
   return next
 }
 

@@ -59,50 +59,126 @@ export const groupConfigs: ReadonlyMap<string, Setting> = new Map([
   ...SAME_AS_BROKERS.map(name => [name, brokerSettings.get(`group.${name}`)!] as const),
 ])
 
-/** @throws INVALID_CONFIG, in the words of Kafka (GroupConfig) */
-export function validateGroupConfigs(config: BrokerConfig, overrides: Overrides): void {
-  for (const [name, text] of Object.entries(overrides)) {
+/**
+ * Whether these settings may be given to a group: `touched` are the names that are set now. What was stored earlier is not
+ * looked at again: it may be outside of bounds that have changed since, and must not keep anybody from mending it.
+ *
+ * @throws INVALID_CONFIG, in the words of Kafka (GroupConfig)
+ */
+export function validateGroupConfigs(
+  config: BrokerConfig,
+  overrides: Overrides,
+  touched: readonly string[],
+): void {
+  for (const name of touched) {
     const setting = groupConfigs.get(name)
     if (setting === undefined) throw invalid(`Unknown group config name: ${name}`)
     try {
-      parseSetting(name, setting, text)
+      parseSetting(name, setting, overrides[name]!)
     } catch (error) {
       if (!(error instanceof InvalidSettingError)) throw error
       throw invalid(error.message)
     }
   }
-  for (const [name, text] of Object.entries(overrides)) {
-    const [min, max] = [boundOf(name, 'min'), boundOf(name, 'max')]
-    if (Number(text) < brokerNumber(config, min, Number.NEGATIVE_INFINITY)) {
-      throw invalid(`${name} must be greater than or equal to ${min}`)
-    }
-    if (Number(text) > brokerNumber(config, max, Number.POSITIVE_INFINITY)) {
-      throw invalid(`${name} must be less than or equal to ${max}`)
-    }
+  for (const name of touched) {
+    const broken = brokenBound(config, name, Number(overrides[name]))
+    if (broken === null) continue
+    const word = broken.which === 'min' ? 'greater' : 'less'
+    throw invalid(`${name} must be ${word} than or equal to ${broken.name}`)
   }
-  for (const kind of ['consumer', 'share', 'streams']) {
-    const session = `${kind}.session.timeout.ms`
-    const heartbeat = `${kind}.heartbeat.interval.ms`
-    if (!Object.hasOwn(overrides, session) && !Object.hasOwn(overrides, heartbeat)) continue
-    const ownOr = (name: string) =>
-      Number(overrides[name] ?? effectiveText(config, `group.${name}`))
+  for (const kind of KINDS) {
+    const { session, heartbeat } = namesOf(kind)
+    if (!touched.includes(session) && !touched.includes(heartbeat)) continue
+    const ownOr = (name: string) => Number(overrides[name] ?? brokersOwn(config, name))
     if (ownOr(session) <= ownOr(heartbeat)) {
       throw invalid(`${session} must be greater than ${heartbeat}`)
     }
   }
 }
 
-function brokerNumber(config: BrokerConfig, name: string, otherwise: number): number {
-  return brokerSettings.has(name) ? Number(effectiveText(config, name)) : otherwise
+const KINDS = ['consumer', 'share', 'streams'] as const
+
+function namesOf(kind: (typeof KINDS)[number]) {
+  return { session: `${kind}.session.timeout.ms`, heartbeat: `${kind}.heartbeat.interval.ms` }
+}
+
+interface Bound {
+  readonly which: 'min' | 'max'
+  /** Of the broker's setting, and its value. */
+  readonly name: string
+  readonly value: number
+}
+
+/** The bound of the broker's that a group's setting of this value is outside of; null for one within. */
+function brokenBound(config: BrokerConfig, setting: string, value: number): Bound | null {
+  for (const which of ['min', 'max'] as const) {
+    const name = boundOf(setting, which)
+    if (!brokerSettings.has(name)) continue
+    const bound = Number(effectiveText(config, name))
+    if (which === 'min' ? value < bound : value > bound) return { which, name, value: bound }
+  }
+  return null
+}
+
+function brokersOwn(config: BrokerConfig, name: string): string | null {
+  return effectiveText(config, `group.${name}`)
 }
 
 function invalid(why: string): ProtocolError {
   return new ProtocolError('INVALID_CONFIG', why)
 }
 
-/** How a consumer group counts time, in ms: by its own settings, or the broker's. */
-export function timingOf(config: BrokerConfig, overrides: Overrides = {}) {
-  const ownOr = (name: string, otherwise: number) => Number(overrides[name] ?? otherwise)
+/**
+ * What of a group's stored settings counts now, by name, and a sentence for each that does not count as it is stored:
+ * bounds may have changed since it was set. Outside of them it counts as the bound, as in Kafka (GroupConfig.evaluate). Kafka
+ * lets a session be shorter than its heartbeats then, which no member survives; here both are the broker's.
+ */
+export function groupConfigsInForce(
+  config: BrokerConfig,
+  stored: Overrides,
+): { readonly values: ReadonlyMap<string, string>; readonly problems: readonly string[] } {
+  const values = new Map<string, string>()
+  const problems: string[] = []
+  for (const [name, text] of Object.entries(stored)) {
+    const problem = whyNoValue(name, text)
+    const broken = problem === null ? brokenBound(config, name, Number(text)) : null
+    if (problem !== null) problems.push(`${problem}: left out`)
+    else values.set(name, String(broken?.value ?? text))
+    if (broken === null) continue
+    const than = `${broken.which === 'min' ? 'less' : 'more'} than ${broken.name}`
+    const counts = `which is ${broken.value}: counts as ${broken.value}`
+    problems.push(`${name}: ${text} is ${than}, ${counts}`)
+  }
+  for (const kind of KINDS) {
+    const { session, heartbeat } = namesOf(kind)
+    if (!values.has(session) && !values.has(heartbeat)) continue
+    const ownOr = (name: string) => Number(values.get(name) ?? brokersOwn(config, name))
+    const [sessionMs, heartbeatMs] = [ownOr(session), ownOr(heartbeat)]
+    if (sessionMs > heartbeatMs) continue
+    const contradiction = `${sessionMs} is not more than ${heartbeat}, which is ${heartbeatMs}`
+    problems.push(`${session}: ${contradiction}: those of the broker count`)
+    values.delete(session)
+    values.delete(heartbeat)
+  }
+  return { values, problems }
+}
+
+function whyNoValue(name: string, text: string): string | null {
+  const setting = groupConfigs.get(name)
+  if (setting === undefined) return `${name}: there is no such setting of groups`
+  try {
+    parseSetting(name, setting, text)
+    return null
+  } catch (error) {
+    if (!(error instanceof InvalidSettingError)) throw error
+    return error.message
+  }
+}
+
+/** How a consumer group counts time, in ms: by its own settings that are in force, or the broker's. */
+export function timingOf(config: BrokerConfig, stored: Overrides = {}) {
+  const { values } = groupConfigsInForce(config, stored)
+  const ownOr = (name: string, otherwise: number) => Number(values.get(name) ?? otherwise)
   return {
     sessionTimeoutMs: ownOr('consumer.session.timeout.ms', config.groupConsumerSessionTimeoutMs),
     heartbeatIntervalMs: ownOr(
