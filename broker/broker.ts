@@ -8,6 +8,7 @@
  * A data directory that fails takes its partitions offline; the broker goes on as long as one is left and the metadata's is
  * well.
  */
+import { ProtocolError } from '../protocol/errors.ts'
 import type { Io, Timer } from '../protocol/io.ts'
 import type { CleaningEngine } from '../segment-store/cleaner.ts'
 import { logConfigFor, validateTopicConfigs } from '../segment-store/config.ts'
@@ -35,7 +36,7 @@ import { METADATA_FILE, openLocalStore } from './metadata/local.ts'
 import type { MetadataStore } from './metadata/store.ts'
 import type { DirectoryFigures, GroupFigures, Metrics, PartitionFigures } from './metrics.ts'
 import { ProducerIds } from './producer-ids.ts'
-import { ReplicaManager } from './replication/replica-manager.ts'
+import { lostRemedy, ReplicaManager } from './replication/replica-manager.ts'
 import { Scrubber } from './scrubber.ts'
 import { groupConfigsInForce } from './settings/group-configs.ts'
 
@@ -52,7 +53,7 @@ export interface BrokerOptions {
 
 /** What to do about a directory that is offline. */
 const REMEDY =
-  'its partitions answer KAFKA_STORAGE_ERROR, the rest is served. Look after the disk (the system log says more), then restart'
+  'its partitions answer KAFKA_STORAGE_ERROR, the rest is served. Look after the disk (the system log says more), then restart; a disk that is lost for good is replaced by an empty one first'
 /** What to do about a stored setting of a group that does not count as it is. */
 const GROUP_REMEDY =
   'set or remove it (kafka-configs.sh --alter --entity-type groups --entity-name GROUP, --add-config NAME=VALUE or --delete-config NAME), or change the setting of the broker'
@@ -79,6 +80,8 @@ export class Broker {
   private readonly startedAtMs: number
   private readonly version: string
   private checkpointTimer: Timer | null = null
+  /** Partitions are brought back one at a time. */
+  private broughtBack: Promise<void> = Promise.resolve()
   /** Told when the broker cannot go on; whoever runs it stops it. */
   onFailed: (reason: string) => void = () => {}
 
@@ -219,6 +222,7 @@ export class Broker {
     await this.controller.start()
     this.replicas.started()
     this.replicas.onOffline = () => this.lookForCoordinators()
+    this.tellOfLost()
     if (!this.directories.wasCleanShutdown) await this.controller.beginNewTerms()
     const isEverythingHere = this.directories.offline.length + this.replicas.offlineCount === 0
     await rememberDirectories(this.store, this.directories, isEverythingHere)
@@ -295,6 +299,43 @@ export class Broker {
     return failure === null
       ? null
       : `${path}, which holds the metadata, is offline: ${failure.message}`
+  }
+
+  /**
+   * Serves a partition that is offline again, empty and in a new term, because the data directory that it was in is gone for
+   * good. Nothing happens to one that is served.
+   *
+   * @throws ELIGIBLE_LEADERS_NOT_AVAILABLE where its records may still be there
+   */
+  bringBackEmpty(topic: string, index: number): Promise<void> {
+    const done = this.broughtBack.then(() => this.remake(topic, index))
+    this.broughtBack = done.catch(() => {})
+    return done
+  }
+
+  private async remake(name: string, index: number): Promise<void> {
+    const id = this.image.topics.get(name)?.id
+    if (id === undefined || !this.replicas.isOffline(name, index)) return
+    const why = this.directories.whyNotLost(name, index, id)
+    if (why !== null) {
+      const said = `${name}-${index} is not lost for good: ${why}. Replace or mend that disk, or take it out of log.dirs, and restart`
+      throw new ProtocolError('ELIGIBLE_LEADERS_NOT_AVAILABLE', said)
+    }
+    await this.controller.beginNewTerms((topic, i) => topic.id === id && i === index)
+    const topic = this.image.topicsById.get(id)
+    if (topic === undefined) return
+    await this.replicas.remake(topic, index)
+    this.logger.warn('lost partition brought back empty', { topic: name, partition: index })
+    this.groups.follow()
+  }
+
+  /** Partitions are offline because a data directory is not here. */
+  private tellOfLost(): void {
+    const directoryIds = this.directories.missing
+    const partitions = this.replicas.offlineCount
+    if (directoryIds.length === 0 || partitions === 0) return
+    const fields = { directoryIds, partitions, remedy: lostRemedy('TOPIC') }
+    this.logger.error('data directory missing', fields)
   }
 
   /** A partition of the offsets topic may be offline. Later: it may have failed under the hands of its coordinator. */

@@ -21,6 +21,7 @@ import { describeLogDirs } from './api/describe-log-dirs.ts'
 import { describeProducers } from './api/describe-producers.ts'
 import { describeTopicPartitions } from './api/describe-topic-partitions.ts'
 import { describeUserScramCredentials } from './api/describe-user-scram-credentials.ts'
+import { electLeaders } from './api/elect-leaders.ts'
 import { fetch } from './api/fetch.ts'
 import { findCoordinator } from './api/find-coordinator.ts'
 import { heartbeat } from './api/heartbeat.ts'
@@ -70,6 +71,7 @@ export const handlers = {
   ConsumerGroupHeartbeat: consumerGroupHeartbeat,
   CreatePartitions: createPartitions,
   DeleteGroups: deleteGroups,
+  ElectLeaders: electLeaders,
   OffsetDelete: offsetDelete,
   IncrementalAlterConfigs: incrementalAlterConfigs,
   ListPartitionReassignments: listPartitionReassignments,

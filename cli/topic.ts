@@ -14,6 +14,7 @@ import {
   setting,
   withAdmin,
 } from './options.ts'
+import { registerElect } from './topic-elect.ts'
 
 interface CreateOptions extends ClusterOptions {
   readonly partitions?: number
@@ -67,6 +68,7 @@ export function registerTopic(program: Command, context: CliContext): void {
     .action((names: string[], options: DeleteOptions) =>
       withAdmin(context, options, admin => remove(admin, names, options, context.terminal)),
     )
+  registerElect(command('elect <name...>', 'give partitions a leader'), context)
 }
 
 function registerCreate(command: Command, context: CliContext): void {

@@ -17,6 +17,9 @@ const FINAL: ReadonlySet<ErrorName> = new Set<ErrorName>([
   'UNKNOWN_TOPIC_OR_PARTITION',
   'UNKNOWN_TOPIC_ID',
   'REQUEST_TIMED_OUT',
+  'ELECTION_NOT_NEEDED',
+  'ELIGIBLE_LEADERS_NOT_AVAILABLE',
+  'PREFERRED_LEADER_NOT_AVAILABLE',
 ])
 
 /** What repeating runs into when an earlier attempt, whose answer was lost, has already done what was asked. */

@@ -24,9 +24,11 @@ import { CALL, checkCall, checkTexts } from './arguments.ts'
 import { BrokerAdmin } from './broker-admin.ts'
 import type { Attempt, CallOptions, Cluster, Target } from './cluster.ts'
 import { deleteRecords, type RecordsToDelete, type TrimmedPartition } from './delete-records.ts'
+import { type ElectionType, electLeaders } from './elect-leaders.ts'
 import { AnswerError, isRetriable, OptionError, type Place } from './errors.ts'
 import { GroupAdmin } from './group-admin.ts'
 import { listOffsets, type OffsetAnswer, type OffsetQuery } from './list-offsets.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 export interface NewTopic {
   readonly name: string
@@ -309,6 +311,15 @@ export class Admin {
   ): Promise<TrimmedPartition[]> {
     checkEnds(places, options)
     return deleteRecords(this.cluster, places, options)
+  }
+
+  /** Leaders for partitions that have none, or not the preferred one; returns those that got theirs. */
+  electLeaders(
+    type: ElectionType,
+    partitions: readonly TopicPartition[],
+    options: CallOptions = {},
+  ): Promise<TopicPartition[]> {
+    return electLeaders(this.cluster, type, partitions, options)
   }
 
   close(): void {

@@ -17,6 +17,7 @@ import { DescribeLogDirs } from './messages/describe-log-dirs.ts'
 import { DescribeProducers } from './messages/describe-producers.ts'
 import { DescribeTopicPartitions } from './messages/describe-topic-partitions.ts'
 import { DescribeUserScramCredentials } from './messages/describe-user-scram-credentials.ts'
+import { ElectLeaders } from './messages/elect-leaders.ts'
 import { Fetch } from './messages/fetch.ts'
 import { FindCoordinator } from './messages/find-coordinator.ts'
 import { Heartbeat } from './messages/heartbeat.ts'
@@ -57,6 +58,7 @@ export const apis = {
   DescribeProducers,
   DescribeTopicPartitions,
   DescribeUserScramCredentials,
+  ElectLeaders,
   Fetch,
   FindCoordinator,
   Heartbeat,

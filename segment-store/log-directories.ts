@@ -113,7 +113,9 @@ export class LogDirectories {
     for (;;) {
       const found = this.find(name, topicId)
       const absent = this.absent
-      if (found === null && !isNew && absent !== null) {
+      // What an earlier topic of that name left is not what is looked for.
+      const isHere = found !== null && isOfTopic(found.topicIdOf(name), topicId)
+      if (!isHere && !isNew && absent !== null) {
         const why = `${name} is in no data directory that can be read, and ${absent}`
         throw new ProtocolError('KAFKA_STORAGE_ERROR', why)
       }
@@ -126,6 +128,18 @@ export class LogDirectories {
         if (!isElsewhere) throw error
       }
     }
+  }
+
+  /** Why a log is not lost: it is here, or may be in a directory that is offline. Null where its directory is gone. */
+  whyNotLost(topic: string, partition: number, topicId: string): string | null {
+    const name = `${topic}-${partition}`
+    const having = this.find(name, topicId)
+    if (having !== null && isOfTopic(having.topicIdOf(name), topicId)) {
+      return `it is in ${having.path}`
+    }
+    const [offline] = this.offline
+    if (offline === undefined) return null
+    return `it may be in ${offline.path}, which is offline: ${offline.error.message}`
   }
 
   /** Which directory may hold what is not found, in words; null where all are here. */
@@ -201,6 +215,11 @@ export class LogDirectories {
   async abandon(): Promise<void> {
     await eachOf(this.all, directory => directory.abandon())
   }
+}
+
+/** Whether a log that says it is of one topic may be of the other; those without an id may be of any. */
+function isOfTopic(said: string | null, topicId: string | null): boolean {
+  return said === null || topicId === null || said === topicId
 }
 
 /** Does it for all, and rejects with the first failure of a directory that is not offline for it. */

@@ -407,15 +407,17 @@ export class Controller {
   }
 
   /**
-   * Begins a new term in every partition that this broker leads: after an unclean stop the end of a log may be gone, and
-   * the higher leader epoch lets clients notice.
+   * Begins a new term in every partition that this broker leads, or in those that are meant: the end of a log may be gone
+   * after an unclean stop, or all of it with a disk, and the higher leader epoch lets clients notice.
    */
-  async beginNewTerms(): Promise<void> {
+  async beginNewTerms(
+    isMeant: (topic: TopicImage, index: number) => boolean = () => true,
+  ): Promise<void> {
     await this.change(image => {
       const changes: Change[] = []
       for (const topic of image.topics.values()) {
         for (const [i, state] of topic.partitions.entries()) {
-          if (state.leader !== this.nodeId) continue
+          if (state.leader !== this.nodeId || !isMeant(topic, i)) continue
           const leaderEpoch = state.leaderEpoch + 1
           const partitionEpoch = state.partitionEpoch + 1
           changes.push(partitionChange(topic.id, i, { ...state, leaderEpoch, partitionEpoch }))

@@ -127,6 +127,11 @@ export class ReplicaManager {
     await inParallel(opens, OPEN_AT_A_TIME)
   }
 
+  /** Makes an empty log for a partition that is offline and whose own is lost (`LogDirectories.whyNotLost`). */
+  async remake(topic: TopicImage, index: number): Promise<void> {
+    if (this.isOffline(topic.name, index)) await this.open(topic, index)
+  }
+
   /** The broker-wide defaults changed: topics without a setting of their own follow. */
   refreshSettings(image: ClusterImage): void {
     for (const topic of image.topics.values()) this.update(topic)
@@ -173,6 +178,7 @@ export class ReplicaManager {
     if (hosted === undefined) return directories.deleteLog(log)
     if (log.failure !== null) return this.takeOffline(topic.id, index, log.failure)
     hosted.partitions[index] = partition
+    hosted.offline.delete(index)
   }
 
   private partitionFor(topic: TopicImage, index: number, log: Log, config: LogConfig): Partition {
@@ -200,7 +206,10 @@ export class ReplicaManager {
     const hosted = this.byId.get(topicId)
     if (hosted === undefined) return
     const partition = hosted.partitions[index]
-    hosted.offline.set(index, `${hosted.name}-${index} is offline: ${error.message}`)
+    const { name } = hosted
+    const isLost = this.directories.whyNotLost(name, index, topicId) === null
+    const remedy = isLost ? `. ${lostRemedy(name)}` : ''
+    hosted.offline.set(index, `${name}-${index} is offline: ${error.message}${remedy}`)
     hosted.partitions[index] = undefined
     if (partition === undefined) return
     partition.fail('KAFKA_STORAGE_ERROR')
@@ -233,6 +242,11 @@ export class ReplicaManager {
     this.metrics.removeTopic(topic.name)
     this.logger.info('topic deleted', { topic: topic.name, partitions: partitions.length })
   }
+}
+
+/** What to do about partitions whose data directory is not here. */
+export function lostRemedy(topic: string): string {
+  return `Bring the directory back (log.dirs, mounts) and restart; or, if it is lost for good, 'ottla topic elect ${topic} --unclean' serves what was in it again, without its records`
 }
 
 function isStorageError(error: unknown): error is ProtocolError {

@@ -48,6 +48,21 @@ function failBelow(disk: SimulatedDisk, directory: string): void {
   disk.fault = ({ path }) => (path.startsWith(`${directory}/`) ? { code: 'EIO' } : null)
 }
 
+/** What ElectLeaders answers of each partition; null asks for all. */
+async function elections(
+  client: FakeClient,
+  electionType: number,
+  partitions: readonly number[] | null,
+  topic = 't',
+): Promise<ErrorName[]> {
+  const topicPartitions = partitions === null ? null : [{ topic, partitions: [...partitions] }]
+  const answer = await client.call('ElectLeaders', 2, { electionType, topicPartitions })
+  assert.equal(answer.errorCode, 0)
+  return answer.replicaElectionResults.flatMap(({ partitionResult }) =>
+    partitionResult.map(({ errorCode: code }) => errorName(code)),
+  )
+}
+
 /** A host with topic t, a record in each partition of it, and the disk under /more gone. */
 async function withLostDisk() {
   const disk = newDisk()
@@ -282,4 +297,125 @@ test('groups whose partition of the offsets topic is lost have no coordinator; o
     assert.equal(await commit(group), 'NONE')
   }
   await host.stop()
+})
+
+test('a disk that is lost for good: an unclean election brings its partitions back, empty, in a new term', async () => {
+  const { disk, host, kept, lost } = await withLostDisk()
+  await host.stop()
+  const emptied = disk.reopened('process')
+  await emptied.rename('/more', '/taken-out')
+  const second = await start(emptied)
+  const client = second.connect()
+  const termOf = (index: number) => second.broker.replicas.partition('t', index).leaderEpoch
+  const elect = (type: number, partitions: readonly number[]) => elections(client, type, partitions)
+  const [line] = second.loggedErrors as { event: string; fields: Record<string, unknown> }[]
+  assert.equal(line!.event, 'data directory missing')
+  assert.equal(line!.fields['partitions'], lost.length)
+  assert.match(String(line!.fields['remedy']), /ottla topic elect TOPIC --unclean/)
+  const refused = await client.call('Produce', 9, produceOne('t', lost[0]!, await batchOf(['x'])))
+  const said = refused.responses[0]!.partitionResponses[0]!.errorMessage
+  assert.match(said!, /directory\.id .* is not here\. .*'ottla topic elect t --unclean'/)
+  assert.deepEqual(await elect(0, [lost[0]!]), ['PREFERRED_LEADER_NOT_AVAILABLE'])
+  assert.deepEqual(await elect(1, [kept[0]!, lost[0]!]), ['ELECTION_NOT_NEEDED', 'NONE'])
+  assert.deepEqual(await elect(1, [lost[0]!]), ['ELECTION_NOT_NEEDED'])
+  assert.deepEqual((await fetch(client, lost[0]!)).values, [])
+  assert.equal(await produce(client, lost[0]!, 'new'), 'NONE')
+  const [term, served] = [termOf(lost[0]!), termOf(kept[0]!)]
+  assert.equal(term, served + 1)
+  assert.equal(await produce(client, lost[1]!, 'x'), 'KAFKA_STORAGE_ERROR', 'not asked for')
+  const { topics } = await client.call('Metadata', 12, { topics: [{ name: 't' }] })
+  const leaders = topics[0]!.partitions.map(({ leaderId, leaderEpoch }) => [leaderId, leaderEpoch])
+  assert.deepEqual([leaders[lost[0]!], leaders[lost[1]!]?.[0]], [[1, term], -1])
+  await second.stop()
+  const third = await start(emptied.reopened('process'))
+  const reader = third.connect()
+  assert.deepEqual((await fetch(reader, lost[0]!)).values, ['new'])
+  // Null asks for all; those that have their leader are not told of.
+  assert.deepEqual(await elections(reader, 1, null), ['NONE'])
+  for (const index of kept)
+    assert.deepEqual((await fetch(reader, index)).values, [`value ${index}`])
+  await third.stop()
+  const fourth = await start(emptied.reopened('process'))
+  assert.deepEqual([fourth.broker.replicas.offlineCount, fourth.loggedErrors.length], [0, 0])
+  await fourth.stop()
+  // Whoever brings the old disk after all is not served two logs of one partition.
+  await assert.rejects(
+    start(emptied.reopened('process'), '/meta,/more,/taken-out'),
+    /is in two data directories/,
+  )
+})
+
+test('what may still be there is not brought back empty: its directory is only offline', async () => {
+  const { disk, host, client, lost } = await withLostDisk()
+  failBelow(disk, '/more')
+  await produce(client, lost[0]!, 'x')
+  assert.deepEqual(await elections(client, 1, lost), [
+    'ELIGIBLE_LEADERS_NOT_AVAILABLE',
+    'ELIGIBLE_LEADERS_NOT_AVAILABLE',
+  ])
+  const { replicaElectionResults } = await client.call('ElectLeaders', 2, {
+    electionType: 1,
+    topicPartitions: [{ topic: 't', partitions: [lost[0]!] }],
+  })
+  const { errorMessage } = replicaElectionResults[0]!.partitionResult[0]!
+  assert.match(errorMessage!, /is not lost for good: it may be in \/more, which is offline: .*EIO/)
+  await host.stop()
+  const again = await start(disk.reopened('process'))
+  assert.deepEqual((await fetch(again.connect(), lost[0]!)).values, [`value ${lost[0]}`])
+  await again.stop()
+})
+
+test('a log that an earlier topic of that name left does not stand in for one on a lost disk', async () => {
+  const { disk, host, lost } = await withLostDisk()
+  await host.stop()
+  const without = disk.reopened('process')
+  failBelow(without, '/more')
+  // With other ids than those of the first life.
+  const dataDir = '/meta,/more,/third'
+  const second = await startHost({ disk: without, dataDir, overrides, seed: 2 })
+  const writer = second.connect()
+  await writer.call('DeleteTopics', 5, { topicNames: ['t'], timeoutMs: 1000 })
+  await second.createTopic('t', PARTITIONS)
+  assert.deepEqual(placesOf(second).get('/third'), lost, 'what is in /more is of the old topic')
+  assert.equal(await produce(writer, lost[0]!, 'of the new topic'), 'NONE')
+  await second.stop()
+  const third = await start(without.reopened('process'))
+  const client = third.connect()
+  for (const index of lost) assert.equal(await produce(client, index, 'x'), 'KAFKA_STORAGE_ERROR')
+  assert.deepEqual(await elections(client, 1, lost), ['NONE', 'NONE'])
+  assert.deepEqual((await fetch(client, lost[0]!)).values, [])
+  await third.stop()
+})
+
+test('groups of a partition of the offsets topic that is brought back have a coordinator again', async () => {
+  const disk = newDisk()
+  const host = await start(disk)
+  const find = async (client: FakeClient, group: string) => {
+    const asked = { keyType: 0, coordinatorKeys: [group] }
+    return errorName((await client.call('FindCoordinator', 4, asked)).coordinators[0]!.errorCode)
+  }
+  await find(host.connect(), 'any')
+  const lost = Array.from(host.broker.replicas.all())
+    .filter(({ log }) => log.directory.startsWith('/more/'))
+    .map(({ index }) => index)
+  assert.equal(lost.length, 2)
+  await host.stop()
+  const emptied = disk.reopened('process')
+  await emptied.rename('/more', '/taken-out')
+  const second = await start(emptied)
+  const client = second.connect()
+  const group = ['a', 'b', 'c', 'd', 'e', 'f'].find(id => lost.includes(partitionFor(id, 4)))!
+  assert.equal(await find(client, group), 'COORDINATOR_NOT_AVAILABLE')
+  assert.deepEqual(await elections(client, 1, lost, '__consumer_offsets'), ['NONE', 'NONE'])
+  assert.equal(await find(client, group), 'NONE')
+  const { errorCode: code } = await client.call('JoinGroup', 3, {
+    groupId: group,
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 10_000,
+    memberId: '',
+    protocolType: 'consumer',
+    protocols: [{ name: 'range', metadata: Buffer.alloc(0) }],
+  })
+  assert.equal(errorName(code), 'NONE')
+  await second.stop()
 })

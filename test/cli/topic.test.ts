@@ -11,6 +11,11 @@ import { MemoryIo, type Script, ScriptedBroker } from '../client/memory-network.
 class ToyCluster {
   readonly io = new MemoryIo()
   readonly topics = new Map<string, number>()
+  /** Partitions without a leader, in all topics, and why some are to stay so. */
+  readonly leaderless = new Set<number>()
+  readonly refusals = new Map<number, string>()
+  /** What ElectLeaders was asked. */
+  readonly elections: { electionType: number; topicPartitions: unknown }[] = []
   readonly broker: ScriptedBroker
 
   constructor() {
@@ -43,6 +48,19 @@ class ToyCluster {
           configs: [config('retention.ms', '1000', 1), config('flush.messages', '1', 5)],
         })),
       }),
+      ElectLeaders: ({ electionType, topicPartitions }) => {
+        this.elections.push({ electionType, topicPartitions })
+        return {
+          errorCode: 0,
+          replicaElectionResults: (topicPartitions ?? []).map(({ topic, partitions }) => ({
+            topic,
+            partitionResult: partitions.map(partitionId => {
+              const errorMessage = this.refusals.get(partitionId) ?? null
+              return { partitionId, errorCode: errorMessage === null ? 0 : 83, errorMessage }
+            }),
+          })),
+        }
+      },
       ListOffsets: ({ topics }) => ({
         topics: topics.map(({ name, partitions }) => ({
           name,
@@ -96,7 +114,7 @@ class ToyCluster {
         partitions: Array.from({ length: this.topics.get(name) ?? 0 }, (_, partitionIndex) => ({
           errorCode: 0,
           partitionIndex,
-          leaderId: 1,
+          leaderId: this.leaderless.has(partitionIndex) ? -1 : 1,
           replicaNodes: [1],
           isrNodes: [1],
         })),
@@ -206,4 +224,39 @@ test('a cluster that cannot be reached is exit code 3, with what to do', async (
   assert.equal(code, 3)
   assert.match(err, /^ottla: cannot connect to localhost:1 .*'ottla broker' starts one here.*\n$/)
   assert.equal((await new ToyCluster().run('list', '--bootstrap', 'a b')).code, 2)
+})
+
+test('elect asks only for partitions without a leader, and before it gives records up', async () => {
+  const cluster = new ToyCluster()
+  cluster.topics.set('a', 3)
+  assert.deepEqual(await cluster.run('elect', 'a', '--unclean'), {
+    code: 0,
+    out: 'every partition has its leader\n',
+    err: '',
+  })
+  cluster.leaderless.add(1)
+  const declined = await cluster.runWith('n', 'elect', 'a', '--unclean')
+  assert.deepEqual([declined.code, declined.out], [0, 'nothing elected\n'])
+  assert.deepEqual(cluster.elections, [])
+  const agreed = await cluster.runWith('y', 'elect', 'a', '--unclean')
+  assert.deepEqual([agreed.code, agreed.out], [0, 'a-1 has a leader\n'])
+  const topicPartitions = [{ topic: 'a', partitions: [1] }]
+  assert.deepEqual(cluster.elections, [{ electionType: 1, topicPartitions }])
+})
+
+test('elect says what could not be elected, with the reason, at once', async () => {
+  const cluster = new ToyCluster()
+  cluster.topics.set('a', 3)
+  cluster.leaderless.add(1).add(2)
+  cluster.refusals.set(2, 'it may be in /b, which is offline')
+  const { code, out, err } = await cluster.run('elect', 'a', '--unclean', '--json')
+  assert.deepEqual([code, out], [1, ''])
+  assert.match(err, /it may be in \/b, which is offline/)
+  assert.match(err, /a-2|partition 2/)
+  const preferred = await cluster.run('elect', 'a')
+  assert.equal(preferred.code, 1)
+  assert.deepEqual(
+    cluster.elections.map(({ electionType }) => electionType),
+    [1, 0],
+  )
 })

@@ -23,6 +23,7 @@ export const TOOLS = {
   'get-offsets': 'org.apache.kafka.tools.GetOffsetShell',
   'delete-records': 'org.apache.kafka.tools.DeleteRecordsCommand',
   reassign: 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand',
+  'leader-election': 'org.apache.kafka.tools.LeaderElectionCommand',
   features: 'org.apache.kafka.tools.FeatureCommand',
   transactions: 'org.apache.kafka.tools.TransactionsCommand',
   'log-dirs': 'org.apache.kafka.tools.LogDirsCommand',

@@ -279,6 +279,8 @@ const DELETE_RECORDS = [
   offsets('--topic lines --time 0'),
 ]
 
+const elect = (type: string, topic: string, partition: number): Command =>
+  command('leader-election', `--election-type ${type} --topic ${topic} --partition ${partition}`)
 const SIZES = /"size":[1-9]\d*/g
 const CLUSTER = [
   command('log-dirs', '--describe', { blank: SIZES }),
@@ -293,6 +295,11 @@ const CLUSTER = [
   command('groups', '--list'),
   command('acls', '--list'),
   command('reassign', '--list'),
+  elect('unclean', 'two', 0),
+  elect('preferred', 'two', 2),
+  elect('unclean', 'two', 9),
+  elect('preferred', 'nowhere', 0),
+  command('leader-election', '--election-type unclean --all-topic-partitions'),
   command('transactions', 'list'),
   command('transactions', 'describe-producers --topic keyed --partition 0'),
   command('transactions', 'describe-producers --topic lines --partition 0', { blank: /^\d+ +/gm }),

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { tier } from '../tiers.ts'
 import { connect, countAll, createTopic, produceToAll } from './connection.ts'
-import { startOttla, subjectIsKafka, temporaryDirectory } from './harness.ts'
+import { OTTLA, runWell, startOttla, subjectIsKafka, temporaryDirectory } from './harness.ts'
 
 const notOurs = subjectIsKafka && 'this is about our broker'
 const SEGMENTS = 5
@@ -48,6 +48,19 @@ test('a directory that is taken away under the broker: the others go on, a resta
   assert.deepEqual(await write(lost), ['KAFKA_STORAGE_ERROR', 'KAFKA_STORAGE_ERROR'])
   assert.deepEqual(await write(kept), ['NONE', 'NONE'])
   assert.deepEqual(namesIn(second), [])
+  assert.match(server.output(), /data directory missing/)
+  // Lost for good: they come back, empty, when somebody says so; also after the next start.
+  const args = [OTTLA, 'topic', 'elect', 't', '--unclean', '--bootstrap', server.bootstrap]
+  const elected = await runWell(process.execPath, args)
+  assert.equal(elected.toString(), lost.map(index => `t-${index} has a leader\n`).join(''))
+  assert.deepEqual(await countAll(connection, 't', id, lost), [0, 0])
+  assert.deepEqual(await write(lost), ['NONE', 'NONE'])
+  connection.close()
+  assert.equal(await server.stop(), 0)
+  server = await startOttla({ dataDir: home, overrides, port: server.port })
+  assert.equal(server.output().match(/data directory missing/g)?.length, 1, 'of the start before')
+  connection = await connect(server)
+  assert.deepEqual(await countAll(connection, 't', id, [...kept, ...lost]), [3, 3, 1, 1])
   connection.close()
   assert.equal(await server.stop(), 0)
 })
