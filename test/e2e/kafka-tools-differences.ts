@@ -32,7 +32,6 @@ const NOT_SERVED: { readonly [reason: string]: readonly string[] } = {
   ],
   'several brokers and several directories': [
     'AlterReplicaLogDirs',
-    'ElectLeaders',
     'AlterPartitionReassignments',
     'UpdateFeatures',
     'UnregisterBroker',
