@@ -4,8 +4,9 @@
  *
  * A session belongs to whoever knows its random id. Epoch 0 asks for a new session, -1 ends it (or asks for none), and
  * each request of a session carries the next epoch. The cache is bounded (`max.incremental.fetch.session.cache.slots`):
- * when it is full the session that was unused longest gives way, if for at least two minutes; otherwise the client gets
- * no session and sends full requests, which is always right.
+ * when it is full the client gets no session and sends full requests, which is always right. A session that was unused for
+ * two minutes is gone when another is opened. Kafka drops it only when the cache is full; but one of a client that went
+ * away may name thousands of partitions, and one that comes back is told FETCH_SESSION_ID_NOT_FOUND and opens another.
  */
 import type { RequestOf } from '../protocol/apis.ts'
 import { ZERO_UUID } from '../protocol/buffer.ts'
@@ -14,7 +15,7 @@ import type { Io } from '../protocol/io.ts'
 
 type FetchRequest = RequestOf<'Fetch'>
 
-/** A session that was used more recently than this is not evicted. */
+/** A session that was used more recently than this stays. */
 const EVICT_AFTER_MS = 120_000
 const LAST_EPOCH = 0x7fffffff
 
@@ -65,7 +66,7 @@ export class FetchSessions {
   private readonly io: Io
   private readonly slots: number
   private readonly sessions = new Map<number, FetchSession>()
-  /** Sessions that gave way to others. */
+  /** Sessions that were dropped because nobody used them. */
   evictions = 0
 
   constructor(io: Io, slots: number) {
@@ -99,7 +100,8 @@ export class FetchSessions {
 
   private open(partitions: readonly FetchPartition[], usesTopicIds: boolean): FetchSession | null {
     const nowMs = this.io.clock.monotonicMs()
-    if (partitions.length === 0 || !this.makeRoom(nowMs)) return null
+    this.dropUnused(nowMs)
+    if (partitions.length === 0 || this.sessions.size >= this.slots) return null
     let id = 0
     while (id === 0 || this.sessions.has(id)) id = Math.floor(this.io.random() * LAST_EPOCH)
     const session = new FetchSession(id, usesTopicIds, nowMs)
@@ -109,14 +111,13 @@ export class FetchSessions {
     return session
   }
 
-  private makeRoom(nowMs: number): boolean {
-    if (this.sessions.size < this.slots) return true
-    // Used sessions move to the end of the map, so the first one was unused longest.
-    const oldest = this.sessions.values().next().value
-    if (oldest === undefined || nowMs - oldest.lastUsedMs < EVICT_AFTER_MS) return false
-    this.sessions.delete(oldest.id)
-    this.evictions++
-    return true
+  private dropUnused(nowMs: number): void {
+    // Used sessions move to the end of the map, so the first ones were unused longest.
+    for (const { id, lastUsedMs } of this.sessions.values()) {
+      if (nowMs - lastUsedMs < EVICT_AFTER_MS) return
+      this.sessions.delete(id)
+      this.evictions++
+    }
   }
 
   private continue(sessionId: number, epoch: number, usesTopicIds: boolean): FetchSession {

@@ -325,7 +325,7 @@ const connectionFamilies: readonly MetricFamily[] = [
   sourceFamily(
     `${SESSIONS}_incrementalfetchsessionevictions_total`,
     'counter',
-    'Fetch sessions given up for others.',
+    'Fetch sessions dropped, unused for two minutes.',
     s => s.fetchSessions().evictions,
   ),
 ]

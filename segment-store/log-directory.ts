@@ -108,6 +108,8 @@ export class LogDirectory {
   private readonly indexes: LoadedIndexes
   /** Dropped segments that stay for `file.delete.delay.ms`; whoever has a timer calls its `sweep`. */
   readonly deletedFiles: DeletedFiles
+  /** One for all logs that go: thousands may wait. */
+  private readonly removeLater = (aside: string) => removeAside(this.disk, aside)
   /** The room that is left; whoever has a timer calls its `check`. */
   readonly free: FreeSpace
   private readonly logs = new Map<string, Log>()
@@ -397,9 +399,7 @@ export class LogDirectory {
     if (this.failure !== null) return deleted()
     const aside = await this.setAside(log.name, 'delete')
     if (log.config.fileDeleteDelayMs > 0) {
-      await this.deletedFiles.add(aside, log.config.fileDeleteDelayMs, at =>
-        removeAside(this.disk, at),
-      )
+      await this.deletedFiles.add(aside, log.config.fileDeleteDelayMs, this.removeLater)
       return deleted()
     }
     removeAside(this.disk, aside).then(deleted, error => {

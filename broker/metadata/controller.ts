@@ -214,7 +214,8 @@ export class Controller {
    */
   private async change<R>(decide: (image: ClusterImage) => Decision<R>): Promise<R> {
     const decided = this.turn.then(() => this.commit(decide))
-    this.turn = decided.catch(() => {})
+    // Only that it is over: what was decided holds topics that may be deleted by and by.
+    this.turn = decided.then(nothing, nothing)
     const { result, revision } = await decided
     await this.actedOn(revision)
     return result
@@ -427,6 +428,8 @@ export class Controller {
     })
   }
 }
+
+function nothing(): void {}
 
 function wake(waits: Wait[], revision: number): void {
   const due = waits.filter(wait => wait.revision <= revision)

@@ -18,6 +18,7 @@
  */
 import { crc32c } from '../../protocol/crc32c.ts'
 import { type Disk, type File, isDiskFull } from '../../segment-store/disk.ts'
+import { History } from './history.ts'
 import {
   type Change,
   type CommitResult,
@@ -35,8 +36,6 @@ import {
 export const METADATA_FILE = 'ottla-metadata'
 
 const FORMAT = 1
-/** Revisions that late watchers can still be given one by one. */
-const HISTORY = 1024
 /** A file below this is never rewritten; above it, once it is this many times as large as its snapshot was. */
 const COMPACT_FROM_BYTES = 1024 * 1024
 const COMPACT_FACTOR = 4
@@ -63,13 +62,6 @@ interface PendingCommit {
   readonly changes: readonly Change[]
   readonly resolve: (result: CommitResult) => void
   readonly reject: (error: Error) => void
-}
-
-interface HistoryItem {
-  readonly revision: number
-  readonly updates: readonly Update[]
-  /** What each key was before, for reading at an older revision. */
-  readonly before: ReadonlyMap<string, StoredEntry | null>
 }
 
 interface Watch {
@@ -102,8 +94,7 @@ export class LocalStore implements MetadataStore {
   private isWriting = false
   private idle: (() => void)[] = []
   private failure: Error | null = null
-  private history: HistoryItem[] = []
-  private compactedTo: number
+  private readonly history: History<StoredEntry>
   private readonly watches = new Set<Watch>()
 
   constructor(options: LocalStoreOptions, loaded: Loaded | null) {
@@ -113,7 +104,7 @@ export class LocalStore implements MetadataStore {
     this.clusterId = loaded?.clusterId ?? options.clusterId
     this.entries = loaded?.entries ?? new Map()
     this.revision = loaded?.revision ?? 0
-    this.compactedTo = this.revision
+    this.history = new History(this.revision)
   }
 
   /** Cuts a torn line, and lets go of keys whose holders are gone. */
@@ -123,7 +114,7 @@ export class LocalStore implements MetadataStore {
     if (leased.length > 0) {
       for (const { key } of leased) this.entries.delete(key)
       this.revision++
-      this.compactedTo = this.revision
+      this.history.compactedTo = this.revision
       return this.rewrite()
     }
     const file = await this.disk.open(this.path!)
@@ -147,10 +138,11 @@ export class LocalStore implements MetadataStore {
   }
 
   private entriesAt(revision: number): ReadonlyMap<string, StoredEntry> {
-    if (revision < this.compactedTo || revision > this.revision)
-      throw new RangeError(`revision ${revision} is not in ${this.compactedTo}–${this.revision}`)
+    const { compactedTo } = this.history
+    if (revision < compactedTo || revision > this.revision)
+      throw new RangeError(`revision ${revision} is not in ${compactedTo}–${this.revision}`)
     const entries = new Map(this.entries)
-    for (const item of this.history.toReversed()) {
+    for (const item of this.history.all.toReversed()) {
       if (item.revision <= revision) break
       for (const [key, before] of item.before) {
         if (before === null) entries.delete(key)
@@ -189,6 +181,7 @@ export class LocalStore implements MetadataStore {
         this.fail(error as Error, group)
         break
       }
+      this.history.trim()
       for (const item of decided.items) this.apply(item)
       for (const [i, pending] of group.entries()) pending.resolve(decided.results[i]!)
     }
@@ -264,14 +257,8 @@ export class LocalStore implements MetadataStore {
     const updates = item.changes.map(
       ({ key, value }): Update => ({ key, value, revision: item.revision }),
     )
-    this.history.push({ revision: item.revision, updates, before })
-    if (this.history.length >= 2 * HISTORY) this.forget(this.history.at(-HISTORY - 1)!.revision)
+    this.history.add({ revision: item.revision, updates, before })
     for (const watch of this.watches) this.drainSoon(watch)
-  }
-
-  private forget(revision: number): void {
-    this.history = this.history.filter(item => item.revision > revision)
-    this.compactedTo = Math.max(this.compactedTo, revision)
   }
 
   watch(prefix: string, fromRevision: number, watcher: Watcher): () => void {
@@ -296,13 +283,14 @@ export class LocalStore implements MetadataStore {
 
   private drain(watch: Watch): void {
     if (watch.hasEnded || watch.next > this.revision) return
-    if (watch.next <= this.compactedTo) {
+    const { compactedTo, all } = this.history
+    if (watch.next <= compactedTo) {
       watch.hasEnded = true
       this.watches.delete(watch)
-      watch.watcher.compacted(this.compactedTo)
+      watch.watcher.compacted(compactedTo)
       return
     }
-    for (const item of this.history) {
+    for (const item of all) {
       if (item.revision < watch.next) continue
       watch.next = item.revision + 1
       const updates = item.updates.filter(update => update.key.startsWith(watch.prefix))
@@ -329,7 +317,7 @@ export class LocalStore implements MetadataStore {
   }
 
   async compact(revision: number): Promise<void> {
-    this.forget(Math.min(revision, this.revision))
+    this.history.forget(Math.min(revision, this.revision))
   }
 
   async info() {

@@ -260,6 +260,25 @@ test('when the cache is full there is no session, until the oldest was unused fo
     ['max.incremental.fetch.session.cache.slots=2'],
   ))
 
+test('a session that nobody used for two minutes is dropped when another is opened, also from a cache with room', () =>
+  withHost(async (host, client) => {
+    const open = () => fetch(client, { partitions: [0, 1, 2, 3].map(i => [i, 0]) })
+    await open()
+    const used = await open()
+    await host.io.advance(119_999)
+    await fetch(client, { sessionId: used.sessionId, sessionEpoch: 1 })
+    await open()
+    assert.equal(host.broker.fetchSessions.count, 3)
+    await host.io.advance(1)
+    await open()
+    const { count, partitionCount, evictions } = host.broker.fetchSessions
+    assert.deepEqual([count, partitionCount, evictions], [3, 12, 1])
+    assert.equal(
+      (await fetch(client, { sessionId: used.sessionId, sessionEpoch: 2 })).error,
+      'NONE',
+    )
+  }))
+
 test('no slots: no sessions', () =>
   withHost(
     async (_host, client) => {

@@ -34,14 +34,24 @@ export interface LogLine {
 }
 
 /** A logger that keeps its lines. */
-export function recordingLogger(): Logger & { readonly lines: readonly LogLine[] } {
+export function recordingLogger(): Logger & { readonly lines: readonly LogLine[]; forget(): void } {
   const lines: LogLine[] = []
   const at =
     (level: keyof Logger) =>
     (event: string, fields = {}) => {
       lines.push({ level, event, fields })
     }
-  return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+  const forget = () => {
+    lines.length = 0
+  }
+  return {
+    lines,
+    forget,
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+  }
 }
 
 /** Time stands still, ids count up. */

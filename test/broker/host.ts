@@ -195,9 +195,14 @@ export class Host {
     return this.logger.lines.filter(({ level }) => level === 'error')
   }
 
+  /** Closes the connections of all clients and forgets them. */
+  disconnectAll(): void {
+    for (const { socket } of this.clients.splice(0)) socket.destroy()
+  }
+
   async stop(): Promise<void> {
     this.io.holdsTurns = false
-    for (const { socket } of this.clients) socket.destroy()
+    this.disconnectAll()
     await idle()
     await this.server.stop()
     await this.broker.stop()

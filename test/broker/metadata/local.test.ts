@@ -173,6 +173,23 @@ test('a watcher that falls behind the kept history is told to list again', async
   assert.ok(compacted >= 1024 && compacted < 2100, line)
 })
 
+test('the history is bounded by what was changed, not by how many commits did it', async () => {
+  const store = await openLocalStore({ disk: new MemoryDisk(), path: null, clusterId: CLUSTER_ID })
+  const current = recorder()
+  store.watch('', 1, current)
+  const many = Array.from({ length: 3000 }, (_, i) => put(`key ${i}`, 'x'))
+  for (let i = 0; i < 3; i++) await store.commit([], many)
+  // However much one commit changes, those who follow are given all of it.
+  assert.equal((await current.heard(3))[2]!.split('key ').length, 3001)
+  await store.commit([], [put('a', '1')])
+  const late = recorder()
+  store.watch('', 3, late)
+  assert.deepEqual(await late.heard(1), ['compacted 3'])
+  const next = recorder()
+  store.watch('', 4, next)
+  assert.deepEqual(await next.heard(1), ['4: a=1'])
+})
+
 test('a closed store has written what was under way and takes nothing more', async () => {
   const disk = new MemoryDisk()
   const store = await open(disk)
