@@ -4,9 +4,11 @@ import { CALL, checkCall, checkList, checkPartitions, checkText, checkWhole } fr
 import type { AclFilter } from './broker-admin.ts'
 import type { CallOptions } from './cluster.ts'
 import type { RecordsToDelete } from './delete-records.ts'
+import type { ElectionType } from './elect-leaders.ts'
 import { OptionError } from './errors.ts'
 import type { OffsetQuery } from './list-offsets.ts'
 import { checkOptions, type Names, told } from './option-names.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 export interface ChangeOptions extends CallOptions {
   /** Only check whether it would be accepted. */
@@ -109,6 +111,18 @@ export function checkEnds(places: readonly RecordsToDelete[], options: CallOptio
     if (before === 'latest' || (Number.isSafeInteger(before) && before >= 0)) return
     throw new OptionError(`before of ${where} is ${told(before)}: give an offset, or 'latest'.`)
   })
+}
+
+export function checkElection(
+  type: ElectionType,
+  partitions: readonly TopicPartition[],
+  options: CallOptions,
+): void {
+  checkCall(options, CALL, 'electLeaders')
+  if (type !== 'preferred' && type !== 'unclean') {
+    throw new OptionError(`type is ${told(type)}: give 'preferred' or 'unclean'.`)
+  }
+  checkPartitions(partitions, 'partitions')
 }
 
 /** The optional node ids of brokers. */

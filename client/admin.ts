@@ -13,6 +13,7 @@ import { AdminBatch } from './admin-batch.ts'
 import {
   type ChangeOptions,
   checkChanges,
+  checkElection,
   checkEnds,
   checkGoals,
   checkNewTopics,
@@ -314,11 +315,12 @@ export class Admin {
   }
 
   /** Leaders for partitions that have none, or not the preferred one; returns those that got theirs. */
-  electLeaders(
+  async electLeaders(
     type: ElectionType,
     partitions: readonly TopicPartition[],
     options: CallOptions = {},
   ): Promise<TopicPartition[]> {
+    checkElection(type, partitions, options)
     return electLeaders(this.cluster, type, partitions, options)
   }
 

@@ -35,9 +35,11 @@ export async function electLeaders(
 }
 
 function byTopic(all: readonly TopicPartition[]) {
-  const names = [...new Set(all.map(({ topic }) => topic))]
-  return names.map(topic => ({
-    topic,
-    partitions: all.filter(one => one.topic === topic).map(({ partition }) => partition),
-  }))
+  const topics = new Map<string, number[]>()
+  for (const { topic, partition } of all) {
+    const partitions = topics.get(topic) ?? []
+    topics.set(topic, partitions)
+    partitions.push(partition)
+  }
+  return [...topics].map(([topic, partitions]) => ({ topic, partitions }))
 }

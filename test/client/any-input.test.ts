@@ -46,6 +46,7 @@ const CALLS: Readonly<Record<string, Readonly<Record<string, readonly unknown[]>
     incrementalAlterConfigs: [[{ type: 'topic', name: 't', set: { a: 'b' } }], {}],
     listOffsets: [[{ topic: 't', partition: 0, at: 'latest' }], {}],
     deleteRecords: [[{ topic: 't', partition: 0, before: 5 }], {}],
+    electLeaders: ['preferred', [{ topic: 't', partition: 0 }], {}],
     close: [],
   },
   'group-admin': {
