@@ -9,6 +9,18 @@
 import type { Stream } from './messages.ts'
 import { countBelow, type Met, Ranges, unionOf } from './ranges.ts'
 
+/** Of a partition so many places are remembered at which something was odd; beyond it faults are counted only. */
+const ODD_MAX = 20
+
+/** Where something was odd: a fault, or, for a jump, the record before which some are missing, and may still come. */
+export interface Odd {
+  readonly kind: 'jump' | 'late' | 'again' | 'reread'
+  readonly offset: number
+  /** Null where the record was not looked into. */
+  readonly producer: number | null
+  readonly sequence: number | null
+}
+
 /** One partition, as the members of one group in one process meet it. */
 export class PartitionCheck {
   reread = 0
@@ -17,11 +29,13 @@ export class PartitionCheck {
   private readonly corrupt = new Ranges()
   /** By producer: sequence numbers, and how many came when a later one had been there. */
   private readonly streams = new Map<number, { readonly seen: Ranges; reordered: number }>()
+  private readonly odd: Odd[] = []
 
   /** Whether it is the first time that the record at this offset is read. */
   isNew(offset: number): boolean {
     if (this.offsets.add(offset)) return true
     this.reread++
+    this.note({ kind: 'reread', offset, producer: null, sequence: null })
     return false
   }
 
@@ -29,14 +43,22 @@ export class PartitionCheck {
     this.corrupt.add(offset)
   }
 
-  saw(producer: number, sequence: number): void {
+  saw(producer: number, sequence: number, offset: number): void {
     let stream = this.streams.get(producer)
     if (stream === undefined) {
       stream = { seen: new Ranges(), reordered: 0 }
       this.streams.set(producer, stream)
     }
-    const isLate = sequence < stream.seen.end
-    if (stream.seen.add(sequence) && isLate) stream.reordered++
+    const { end } = stream.seen
+    const isNew = stream.seen.add(sequence)
+    if (sequence === end) return
+    const kind = sequence > end ? 'jump' : isNew ? 'late' : 'again'
+    if (kind === 'late') stream.reordered++
+    this.note({ kind, offset, producer, sequence })
+  }
+
+  private note(odd: Odd): void {
+    if (this.odd.length < ODD_MAX) this.odd.push(odd)
   }
 
   /** For another process. */
@@ -44,8 +66,9 @@ export class PartitionCheck {
     const streams = [...this.streams].map(([producer, { seen, reordered }]) => {
       return { producer, seen: seen.met, reordered }
     })
-    const { offsets, corrupt, reread } = this
-    return { group, topic, partition, offsets: offsets.met, corrupt: corrupt.met, reread, streams }
+    const { reread, odd } = this
+    const [offsets, corrupt] = [this.offsets.met, this.corrupt.met]
+    return { group, topic, partition, offsets, corrupt, reread, streams, odd }
   }
 }
 
@@ -62,6 +85,8 @@ export interface PartitionSeen {
     readonly seen: Met
     readonly reordered: number
   }[]
+  /** The first of them. */
+  readonly odd: readonly Odd[]
 }
 
 export interface CheckCounts {
@@ -96,16 +121,44 @@ export function checksOf(
   groups: number,
   seen: readonly PartitionSeen[],
 ): CheckCounts {
-  const met = listedBy(seen, one => `${one.group}/${one.topic}/${one.partition}`)
-  const sent = listedBy(streams, one => `${topics[one.topic]}/${one.partition}`)
   const total: Counts = { ...NO_FAULTS }
-  for (let group = 0; group < groups; group++) {
-    for (const [name, ofPartition] of sent) {
-      const counts = partitionChecks(ofPartition, met.get(`${group}/${name}`) ?? [])
-      for (const kind of Object.keys(total) as (keyof CheckCounts)[]) total[kind] += counts[kind]
-    }
+  for (const { sent, met } of partitionsOf(streams, topics, groups, seen)) {
+    const counts = partitionChecks(sent, met)
+    for (const kind of Object.keys(total) as (keyof CheckCounts)[]) total[kind] += counts[kind]
   }
   return total
+}
+
+/** A partition and a group that was to read it: what was sent there, and what the group's processes have met. */
+export interface PartitionOfGroup {
+  readonly group: number
+  readonly topic: string
+  readonly partition: number
+  readonly sent: readonly Stream[]
+  readonly met: readonly PartitionSeen[]
+}
+
+/** Of each group all partitions that something was sent to. */
+export function partitionsOf(
+  streams: readonly Stream[],
+  topics: readonly string[],
+  groups: number,
+  seen: readonly PartitionSeen[],
+): PartitionOfGroup[] {
+  const met = listedBy(seen, one => `${one.group}/${one.topic}/${one.partition}`)
+  const sent = listedBy(streams, one => `${topics[one.topic]}/${one.partition}`)
+  return Array.from({ length: groups }, (_, group) => group).flatMap(group =>
+    [...sent].map(([name, ofPartition]) => {
+      const { topic, partition } = ofPartition[0]!
+      return {
+        group,
+        topic: topics[topic]!,
+        partition,
+        sent: ofPartition,
+        met: met.get(`${group}/${name}`) ?? [],
+      }
+    }),
+  )
 }
 
 function listedBy<T>(list: readonly T[], nameOf: (one: T) => string): Map<string, T[]> {

@@ -186,7 +186,7 @@ export class ConsumerLoad {
         check.isCorrupt(offset)
         continue
       }
-      check.saw(stamp.producer, stamp.sequence)
+      check.saw(stamp.producer, stamp.sequence, offset)
       this.tally.received(stamp.intendedUs - this.beginUs, nowUs, value?.length ?? 0)
     }
   }

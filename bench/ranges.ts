@@ -92,6 +92,19 @@ export function unionOf(lists: readonly (readonly number[])[]): {
   return { ranges, repeated }
 }
 
+/** The numbers below `end` that are in none of the ranges, as ranges. */
+export function gapsBelow(
+  ranges: readonly number[],
+  end: number,
+): (readonly [from: number, to: number])[] {
+  const bounds = [0, ...ranges.filter(bound => bound < end), end]
+  if (bounds.length % 2 === 1) bounds.pop()
+  return Array.from(
+    { length: bounds.length / 2 },
+    (_, i) => [bounds[2 * i]!, bounds[2 * i + 1]!] as const,
+  ).filter(([from, to]) => from < to)
+}
+
 /** How many of the numbers below `end` are in the ranges. */
 export function countBelow(ranges: readonly number[], end: number): number {
   let count = 0

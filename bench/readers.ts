@@ -2,6 +2,7 @@
 import type { Admin } from '../client/admin.ts'
 import type { TopicPartition } from '../client/topic-partition.ts'
 import { type CheckCounts, checksOf, type PartitionSeen } from './checks.ts'
+import { type Finding, findingsOf } from './findings.ts'
 import type { Stream } from './messages.ts'
 
 const LOOK_EVERY_MS = 50
@@ -63,13 +64,18 @@ export async function groupsComplete(
   }
 }
 
+export interface Checked {
+  readonly checks: CheckCounts
+  readonly findings: readonly Finding[]
+}
+
 /** Goes on until everything is there, or nothing more comes; says what is wrong with it. */
 export async function drained(
   readers: readonly Reader[],
   streams: readonly Stream[],
   written: Written,
   admin: Admin,
-): Promise<CheckCounts> {
+): Promise<Checked> {
   const { topics, groups } = written
   const sent = streams.reduce((sum, stream) => sum + stream.sent, 0)
   // What was refused may be in the log or not: without refusals it is known when all has come.
@@ -88,7 +94,9 @@ export async function drained(
       const seen = (await Promise.all(readers.map(reader => reader.look()))).flat()
       const checks = checksOf(streams, topics, groups, seen)
       const isOver = hasGivenUp || (isSure && checks.lost === 0)
-      if (isOver || (isSettled && (await isAtEnd(admin, written, seen)))) return checks
+      if (isOver || (isSettled && (await isAtEnd(admin, written, seen)))) {
+        return { checks, findings: findingsOf(streams, topics, groups, seen) }
+      }
     }
     await pause(LOOK_EVERY_MS)
   }

@@ -7,7 +7,7 @@ import { type Comparison, roundsText, spreadText } from './comparison.ts'
 import { type Chart, escaped, type Line, lineChart } from './plot.ts'
 import type { BenchResult, SecondResult } from './result.ts'
 import type { Rows } from './summary.ts'
-import { checksText, grouped, notesOf, shownMs } from './table.ts'
+import { checksText, findingTexts, grouped, notesOf, shownMs } from './table.ts'
 
 interface Metric {
   readonly name: string
@@ -170,6 +170,7 @@ function resultHtml(result: BenchResult): string {
   const facts = `${cluster}. Client ${result.version}, ${result.processes} processes on ${machine.cores} × ${machine.cpu}, ${memory}, ${machine.system}, Node ${machine.node}. ${startedAt}.`
   const notes = [
     ...(isPartial ? ['Interrupted: this is of the part that was run.'] : []),
+    ...findingTexts(result),
     ...notesOf(result),
   ]
   return `<h2>${escaped(label)}</h2><p class="facts">${escaped(facts)}</p>

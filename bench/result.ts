@@ -1,5 +1,6 @@
 /** The outcome of a run, as data: what the table, the JSON and the HTML report are made of. */
 import type { CheckCounts } from './checks.ts'
+import type { Finding } from './findings.ts'
 import {
   addEncoded,
   distributionOf,
@@ -68,6 +69,8 @@ export interface BenchResult {
   readonly produceDistribution: readonly (readonly [number, number])[]
   readonly endToEndDistribution: readonly (readonly [number, number])[]
   readonly checks: CheckCounts
+  /** Where the first of the faults are. */
+  readonly findings: readonly Finding[]
   /** After the beginning; the seconds at which members heard of them. */
   readonly rebalances: readonly Rebalance[]
   readonly errors: readonly (readonly [reason: string, count: number])[]
@@ -88,6 +91,7 @@ export interface Collected {
   readonly consumerIntervals: readonly (readonly Interval[])[]
   readonly usage: readonly Sample[]
   readonly checks: CheckCounts
+  readonly findings: readonly Finding[]
   readonly workload: Workload
   /** How long it ran, if less than planned. */
   readonly endUs: number
@@ -109,6 +113,7 @@ export function assemble(
   | 'produceDistribution'
   | 'endToEndDistribution'
   | 'checks'
+  | 'findings'
   | 'rebalances'
   | 'errors'
   | 'saturation'
@@ -127,6 +132,10 @@ export function assemble(
     produceDistribution: distributionOf(merged(producers, indexes, 'produce')),
     endToEndDistribution: distributionOf(merged(consumers, indexes, 'endToEnd')),
     checks: rebalances.length > 0 ? collected.checks : withoutExcuse(collected.checks),
+    findings:
+      rebalances.length > 0
+        ? collected.findings.filter(({ kind }) => kind !== 'reread')
+        : collected.findings,
     rebalances,
     errors: errorsOf([...producers, ...consumers]),
     saturation: saturationOf(collected, phases, collected.workload),

@@ -7,12 +7,12 @@ import { once } from 'node:events'
 import type { Admin } from '../client/admin.ts'
 import { Client } from '../client/client.ts'
 import { SOFTWARE_VERSION } from '../client/config.ts'
-import { type CheckCounts, NO_FAULTS } from './checks.ts'
+import { NO_FAULTS } from './checks.ts'
 import { addEncoded, newLatency, percentilesOf } from './latency.ts'
 import { machineFacts, type UsageProbe } from './machine.ts'
 import type { Done, Job } from './messages.ts'
 import { monotonicUs } from './monotonic.ts'
-import { drained, groupsComplete, topicsReady } from './readers.ts'
+import { type Checked, drained, groupsComplete, topicsReady } from './readers.ts'
 import { assemble, type BenchResult, METHOD, type Sample, type SecondResult } from './result.ts'
 import { type Phase, phasesOf } from './schedule.ts'
 import { describeCluster } from './software.ts'
@@ -140,14 +140,14 @@ async function drive(
     const sent = await Promise.all(producers.map(({ done }) => done))
     const endUs = options.interrupted?.aborted ? monotonicUs() - beginUs : phases.at(-1)!.toUs
     await sample(options.usage, beginUs, usage)
-    const checks = await check(options.workload, sent, consumers, admin, topics)
+    const checked = await check(options.workload, sent, consumers, admin, topics)
     for (const worker of consumers) worker.tell({ type: 'finish' })
     return {
       producers: sent,
       consumers: await Promise.all(consumers.map(({ done }) => done)),
       producerIntervals: producers.map(({ intervals }) => intervals),
       consumerIntervals: consumers.map(({ intervals }) => intervals),
-      checks,
+      ...checked,
       usage,
       endUs,
     }
@@ -165,8 +165,8 @@ async function check(
   consumers: readonly Worker[],
   admin: Admin,
   topics: readonly string[],
-): Promise<CheckCounts> {
-  if (groups === 0) return NO_FAULTS
+): Promise<Checked> {
+  if (groups === 0) return { checks: NO_FAULTS, findings: [] }
   for (const worker of consumers) worker.tell({ type: 'drain' })
   const streams = sent.flatMap(one => one.streams)
   return drained(consumers, streams, { topics, partitions, groups }, admin)

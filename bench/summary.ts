@@ -4,7 +4,7 @@ import { type CheckCounts, faultsOf } from './checks.ts'
 import type { Comparison, ComparisonRow } from './comparison.ts'
 import type { BenchResult } from './result.ts'
 import { WAITED_FOR_PROCESSOR } from './saturation.ts'
-import { checksText, grouped, notesOf, shownMs } from './table.ts'
+import { checksText, findingTexts, grouped, notesOf, shownMs } from './table.ts'
 
 export interface Rows {
   readonly head: readonly string[]
@@ -102,7 +102,7 @@ export function notesOfMany(
   const isOfMachine = (note: string) => note.includes(WAITED_FOR_PROCESSOR)
   const full = runs.filter(([, { saturation }]) => saturation.some(isOfMachine)).length
   const notes = runs.flatMap(([name, result]) => {
-    const ill = faultsOf(result.checks) === 0 ? [] : [checksText(result)]
+    const ill = faultsOf(result.checks) === 0 ? [] : [checksText(result), ...findingTexts(result)]
     const others = notesOf(result).filter(note => !isOfMachine(note))
     return [...ill, ...others].map(note => `${name}: ${note}`)
   })

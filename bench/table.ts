@@ -1,5 +1,6 @@
 /** A result as text for a terminal. */
 import { table } from '../cli/topic-tables.ts'
+import { FINDINGS_MAX, type Finding } from './findings.ts'
 import type { Percentiles } from './latency.ts'
 import type { BenchResult, PhaseResult } from './result.ts'
 
@@ -12,6 +13,7 @@ export function resultText(result: BenchResult): string {
     throughputTable(result.phases),
     latencyTable(result.phases),
     checksText(result),
+    ...findingTexts(result),
     ...notesOf(result),
   ]
   return `${parts.join('\n').trimEnd()}\n`
@@ -80,11 +82,38 @@ const SECONDS_SHOWN = 10
 export function checksText({ checks, workload, rebalances }: BenchResult): string {
   if (workload.groups === 0) return 'Records were not read, so they were not checked.'
   const { lost, duplicated, reordered, corrupt, reread } = checks
-  const counts = `Records: ${lost} lost, ${duplicated} twice, ${reordered} out of order, ${corrupt} damaged.`
+  const both = corrupt === 0 ? '' : ' A damaged record is not known to have come: it is lost, too.'
+  const counts = `Records: ${lost} lost, ${duplicated} twice, ${reordered} out of order, ${corrupt} damaged.${both}`
   if (rebalances.length === 0) return counts
   const seconds = [...new Set(rebalances.map(({ second }) => second))]
   const shown = seconds.slice(0, SECONDS_SHOWN).join(', ')
   const more = seconds.length > SECONDS_SHOWN ? ', …' : ''
   const what = rebalances.length === 1 ? '1 rebalance' : `${rebalances.length} rebalances`
   return `${counts} ${what}, at second ${shown}${more}: ${reread} read again by whoever took over.`
+}
+
+/** A sentence for each fault of which the place is known: what it is, and where. */
+export function findingTexts({ findings, workload }: BenchResult): string[] {
+  const texts = findings.map(finding => findingText(finding, workload.groups))
+  if (findings.length < FINDINGS_MAX) return texts
+  return [...texts, `These are the first ${FINDINGS_MAX}.`]
+}
+
+function findingText(finding: Finding, groups: number): string {
+  const { kind, group, topic, partition, offset, producer, sequence, records } = finding
+  const before = kind === 'lost' ? 'before ' : ''
+  const place = offset === null ? '' : `, ${before}offset ${offset}`
+  const reader = groups > 1 ? `, read by group ${group}` : ''
+  const record =
+    records === 1
+      ? `record ${sequence} of producer ${producer}`
+      : `records ${sequence} to ${sequence! + records - 1} of producer ${producer}`
+  const what = {
+    lost: ['Lost', `${record} ${records === 1 ? 'was' : 'were'} acknowledged and never read`],
+    duplicated: ['Twice', `${record} had been there before`],
+    reordered: ['Out of order', `${record} comes after a later one`],
+    corrupt: ['Damaged', 'the value is not what this run has written'],
+    reread: ['Twice', 'this place of the log was handed out twice'],
+  }[kind]
+  return `${what[0]}: topic ${topic}, partition ${partition}${place}${reader}: ${what[1]}.`
 }

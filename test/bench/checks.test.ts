@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { checksOf, NO_FAULTS, PartitionCheck } from '../../bench/checks.ts'
+import { FINDINGS_MAX, findingsOf } from '../../bench/findings.ts'
 import { HEADER_BYTES, Payloads, readStamp } from '../../bench/payload.ts'
 import { countBelow, NONE_MET, Ranges, unionOf } from '../../bench/ranges.ts'
 import { seededRandom, tier } from '../tiers.ts'
@@ -13,7 +14,7 @@ const stream = { topic: 0, partition: 0, producer: 0, sent: 0, failed: NONE_MET 
 function check(sequences: readonly number[], sent: number, failed: readonly number[] = []) {
   const partition = new PartitionCheck()
   for (const [offset, sequence] of sequences.entries()) {
-    if (partition.isNew(offset)) partition.saw(0, sequence)
+    if (partition.isNew(offset)) partition.saw(0, sequence, offset)
   }
   const seen = [partition.seen(0, 't', 0)]
   const unknown = { ranges: failed, givenUp: 0 }
@@ -123,7 +124,7 @@ test('members in several processes together see what is in the log', () => {
         for (let offset = from; offset < to; offset++) {
           reads++
           const one = processes[process]!
-          if (one.isNew(offset)) one.saw(0, order[offset]!)
+          if (one.isNew(offset)) one.saw(0, order[offset]!, offset)
         }
         ;[at, committed] = [to, from]
       }
@@ -172,4 +173,38 @@ test('values can be compressed as far as the workload says', async () => {
   assert(ratio(0) > 0.95)
   assert(Math.abs(ratio(0.5) - 0.55) < 0.15, String(ratio(0.5)))
   assert(ratio(1) < 0.1)
+})
+
+test('where faults are: what came next, and which records; the first of them', () => {
+  const partition = new PartitionCheck()
+  const order = [0, 4, 4, 2, 6]
+  for (const [offset, sequence] of order.entries()) {
+    if (partition.isNew(offset)) partition.saw(0, sequence, offset)
+  }
+  partition.isNew(1)
+  partition.isNew(5)
+  partition.isCorrupt(5)
+  const found = findingsOf([{ ...stream, sent: 9 }], ['t'], 1, [partition.seen(0, 't', 0)])
+  const shown = found.map(({ kind, offset, sequence, records }) => [
+    kind,
+    offset,
+    sequence,
+    records,
+  ])
+  assert.deepEqual(shown, [
+    ['lost', 3, 1, 1],
+    ['lost', 1, 3, 1],
+    ['lost', 4, 5, 1],
+    ['lost', null, 7, 2],
+    ['duplicated', 2, 4, 1],
+    ['reordered', 3, 2, 1],
+    ['reread', 1, null, 1],
+    ['corrupt', 5, null, 1],
+  ])
+  const nothing = findingsOf([{ ...stream, sent: 1_000 }], ['t'], 30, [])
+  assert.equal(nothing.length, FINDINGS_MAX)
+  assert.deepEqual(nothing[1], {
+    ...{ kind: 'lost', group: 1, topic: 't', partition: 0 },
+    ...{ offset: null, producer: 0, sequence: 0, records: 1_000 },
+  })
 })

@@ -88,6 +88,7 @@ export function madeResult(
       [99, 8],
     ],
     checks: NO_FAULTS,
+    findings: [],
     rebalances: [],
     errors: [],
     saturation: [],

@@ -80,3 +80,33 @@ test('two results stand beside each other, with a line for each in every chart',
   assert.match(html, /aria-label="Produce latency[^"]*: p99: ottla, kafka"/)
   assert.match(html, /within the noise/)
 })
+
+test('what is wrong with records is said in words, with its place, in table and report', () => {
+  const place = { group: 1, topic: 't', partition: 3, producer: 0 }
+  const findings = [
+    { ...place, kind: 'lost', offset: 17, sequence: 5, records: 2 },
+    { ...place, kind: 'lost', offset: null, sequence: 9, records: 1 },
+    { ...place, kind: 'corrupt', offset: 18, sequence: null, producer: null, records: 1 },
+    { ...place, kind: 'reread', offset: 19, sequence: null, producer: null, records: 1 },
+  ] as const
+  const checks = { ...NO_FAULTS, lost: 3, corrupt: 1, duplicated: 1 }
+  const result = madeResult({ result: { findings, checks } })
+  const sentences = [
+    'Lost: topic t, partition 3, before offset 17: records 5 to 6 of producer 0 were acknowledged and never read.',
+    'Lost: topic t, partition 3: record 9 of producer 0 was acknowledged and never read.',
+    'Damaged: topic t, partition 3, offset 18: the value is not what this run has written.',
+    'Twice: topic t, partition 3, offset 19: this place of the log was handed out twice.',
+  ]
+  assert(resultText(result).includes(`\n${sentences.join('\n')}\n`), resultText(result))
+  const html = reportHtml([{ results: [result] }])
+  for (const sentence of sentences) assert(html.includes(`<p class="ill">${sentence}</p>`))
+  const several = madeResult({
+    result: {
+      workload: { ...result.workload, groups: 2 },
+      checks,
+      findings: Array.from({ length: 20 }, () => findings[0]),
+    },
+  })
+  assert.match(resultText(several), /before offset 17, read by group 1: records 5/)
+  assert.match(resultText(several), /\nThese are the first 20\.\n/)
+})

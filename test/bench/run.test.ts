@@ -106,7 +106,8 @@ test('a consumer that leaves its group and comes back is a rebalance, and nothin
 })
 
 async function withFault(fault: Fault) {
-  const proxy = await TamperingProxy.start(fault)
+  const proxy = await TamperingProxy.start()
+  proxy.plant(fault)
   const config = { ...PROMPT, 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy.port}` }
   const broker = await startBroker({ config })
   proxy.targetPort = broker.port
@@ -122,24 +123,34 @@ async function withFault(fault: Fault) {
       'test',
     )
     const bootstrap = `127.0.0.1:${proxy.port}`
-    const { checks } = await runWorkload({ bootstrap, label: fault, workload, workers: 1, usage })
+    const result = await runWorkload({ bootstrap, label: fault, workload, workers: 1, usage })
     assert.equal(proxy.hasTampered, true)
-    return checks
+    const findings = result.findings.map(({ kind, partition, offset, sequence, records }) => {
+      assert.equal(partition, 0)
+      return [kind, offset, sequence, records]
+    })
+    return { checks: result.checks, findings }
   } finally {
     proxy.close()
     await broker.stop()
   }
 }
 
-test('one record that a proxy drops, doubles, reorders or damages is counted', async () => {
+test('one record that a proxy drops, doubles, reorders or damages is counted, and found', async () => {
   const faults = ['drop', 'double', 'reorder', 'damage'] as const
-  const counts = await Promise.all(faults.map(withFault))
-  assert.deepEqual(Object.fromEntries(faults.map((fault, i) => [fault, counts[i]])), {
-    drop: { ...NO_FAULTS, lost: 1 },
-    double: { ...NO_FAULTS, duplicated: 1 },
-    reorder: { ...NO_FAULTS, reordered: 1 },
+  const found = await Promise.all(faults.map(withFault))
+  assert.deepEqual(Object.fromEntries(faults.map((fault, i) => [fault, found[i]])), {
+    drop: { checks: { ...NO_FAULTS, lost: 1 }, findings: [['lost', 1, 1, 1]] },
+    double: { checks: { ...NO_FAULTS, duplicated: 1 }, findings: [['duplicated', 2, 1, 1]] },
+    reorder: { checks: { ...NO_FAULTS, reordered: 1 }, findings: [['reordered', 2, 1, 1]] },
     // What cannot be read is not known to have come.
-    damage: { ...NO_FAULTS, lost: 1, corrupt: 1 },
+    damage: {
+      checks: { ...NO_FAULTS, lost: 1, corrupt: 1 },
+      findings: [
+        ['lost', 1, 0, 1],
+        ['corrupt', 0, null, 1],
+      ],
+    },
   })
 })
 

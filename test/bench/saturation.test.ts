@@ -37,6 +37,7 @@ function collected(cpu: number, waited: number): Collected {
     consumerIntervals: [],
     usage: [],
     checks: NO_FAULTS,
+    findings: [],
     workload: DEFAULTS,
     endUs: 5e6,
   }

@@ -1,6 +1,6 @@
 /**
- * Stands between clients and a broker and does one thing wrong, once: with the records of the first Produce request that holds
- * enough of them. Everything else passes as it is.
+ * Stands between clients and a broker and does one thing wrong, once: with the records of the next Produce request that holds
+ * enough of them. The batch gets a checksum that fits, so that no broker can know. Everything else passes as it is.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
@@ -32,23 +32,30 @@ const FAULTS: { readonly [Name in Fault]: (records: DecodedRecord[]) => DecodedR
 }
 
 export class TamperingProxy {
-  hasTampered = false
   /** Set it when the broker is there. */
   targetPort = 0
   private readonly server: Server
-  private readonly fault: Fault
+  private planted: Fault | null = null
   private readonly sockets = new Set<Socket>()
 
-  private constructor(server: Server, fault: Fault) {
+  private constructor(server: Server) {
     this.server = server
-    this.fault = fault
     server.on('connection', client => this.serve(client))
   }
 
-  static async start(fault: Fault): Promise<TamperingProxy> {
+  static async start(): Promise<TamperingProxy> {
     const server = createServer({ noDelay: true })
     await once(server.listen(0, '127.0.0.1'), 'listening')
-    return new TamperingProxy(server, fault)
+    return new TamperingProxy(server)
+  }
+
+  plant(fault: Fault): void {
+    this.planted = fault
+  }
+
+  /** Whether what was planted has been done. */
+  get hasTampered(): boolean {
+    return this.planted === null
   }
 
   get port(): number {
@@ -86,7 +93,7 @@ export class TamperingProxy {
   }
 
   private passed(frame: Buffer): readonly Buffer[] {
-    if (this.hasTampered || frame.readInt16BE(4) !== PRODUCE) return [frame]
+    if (this.planted === null || frame.readInt16BE(4) !== PRODUCE) return [frame]
     const reader = new Reader(frame, 4, frame.length)
     const { apiVersion: version, correlationId, clientId } = readRequestHeader(reader)
     const api = apiByKey(PRODUCE)!
@@ -110,10 +117,11 @@ export class TamperingProxy {
   }
 
   private tampered(bytes: Buffer | null): Buffer | null {
-    if (bytes === null || this.hasTampered) return bytes
+    if (bytes === null || this.planted === null) return bytes
     const records = decodeBatch(bytes, 0, 1 << 20) as DecodedRecord[]
     if (records.length < 3) return bytes
-    this.hasTampered = true
-    return encodeBatch(FAULTS[this.fault](records)) as Buffer
+    const done = FAULTS[this.planted](records)
+    this.planted = null
+    return encodeBatch(done) as Buffer
   }
 }

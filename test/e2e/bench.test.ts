@@ -5,15 +5,17 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { NO_FAULTS } from '../../bench/checks.ts'
+import { type CheckCounts, NO_FAULTS } from '../../bench/checks.ts'
 import { workloadNames } from '../../bench/named-workloads.ts'
 import type { BenchResult } from '../../bench/result.ts'
 import { runWorkload } from '../../bench/run.ts'
+import { resultText } from '../../bench/table.ts'
 import { workloadOf } from '../../bench/workload.ts'
+import { type Fault, TamperingProxy } from '../bench/tampering-proxy.ts'
 import { tier } from '../tiers.ts'
 import {
   adopt,
@@ -36,6 +38,26 @@ const SOFTWARE = {
 } as const
 
 const STALL_MS = 2_000
+
+/** What one record that goes wrong on its way is in the counts, and in words. */
+const PLANTED: readonly (readonly [Fault, Partial<CheckCounts>, readonly string[]])[] = [
+  ['drop', { lost: 1 }, ['Lost: T, before offset 1: record 1 of producer 0 was acknowledged']],
+  ['double', { duplicated: 1 }, ['Twice: T, offset 2: record 1 of producer 0 had been there']],
+  ['reorder', { reordered: 1 }, ['Out of order: T, offset 2: record 1 of producer 0 comes after']],
+  [
+    'damage',
+    { lost: 1, corrupt: 1 },
+    ['Lost: T, before offset 1: record 0 of producer 0 was', 'Damaged: T, offset 0: the value'],
+  ],
+]
+
+const PLANTED_WORKLOAD = {
+  partitions: 1,
+  lingerMs: 20,
+  acks: 1,
+  warmupSeconds: 0,
+  steps: [{ rate: 1_000, seconds: 0.5 }],
+}
 
 /** All of them take some minutes. */
 const names =
@@ -81,6 +103,43 @@ for (const [name, start, skip] of BROKERS) {
         assert(stalled.length >= 2, 'it shows in the seconds in which they were due')
         assert.deepEqual(result.checks, NO_FAULTS)
       } finally {
+        await broker.stop()
+      }
+    })
+
+    test('a record that is dropped, doubled, out of order or damaged on its way is found', async () => {
+      const proxy = await TamperingProxy.start()
+      const bootstrap = `127.0.0.1:${proxy.port}`
+      const broker = await start({
+        overrides: { 'advertised.listeners': `PLAINTEXT://${bootstrap}` },
+      })
+      proxy.targetPort = broker.port
+      const directory = temporaryDirectory('bench')
+      const [file, report] = [join(directory, 'one.json'), join(directory, 'report.html')]
+      writeFileSync(file, JSON.stringify(PLANTED_WORKLOAD))
+      try {
+        for (const [fault, counts, sentences] of PLANTED) {
+          proxy.plant(fault)
+          const args = ['bench', file, '--bootstrap', bootstrap, '--json', '--report', report]
+          const { code, stdout, stderr } = await run(process.execPath, [OTTLA, ...args])
+          assert.equal(proxy.hasTampered, true, fault)
+          assert.equal(code, 1, stderr)
+          assert.match(
+            stderr,
+            /^ottla: not every record arrived once, whole and in order: see above\.$/m,
+          )
+          const result = JSON.parse(stdout.toString()) as BenchResult
+          assert.deepEqual(result.checks, { ...NO_FAULTS, ...counts }, fault)
+          const [topic] = result.findings.map(finding => finding.topic)
+          for (const text of [resultText(result), readFileSync(report, 'utf8')]) {
+            for (const sentence of sentences) {
+              const words = sentence.replace('T,', `topic ${topic}, partition 0,`)
+              assert(text.includes(words), `${words}\nis not in\n${text}`)
+            }
+          }
+        }
+      } finally {
+        proxy.close()
         await broker.stop()
       }
     })
