@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { Terminal } from '../cli/context.ts'
 import { UsageError } from '../cli/failure.ts'
-import { positiveInteger } from '../cli/options.ts'
+import { positiveInteger, wholeNumber } from '../cli/options.ts'
 import { resolveClientConfig } from '../client/config.ts'
 import { brokerPids, machineProbe } from './machine.ts'
 import type { LiveProgress, RunOptions } from './run.ts'
@@ -33,9 +33,14 @@ export function loadOptions(command: Command): Command {
   return command
     .option('--rate <records/s>', 'in place of the rates of all steps', positiveInteger)
     .option('--seconds <number>', 'in place of the length of all steps', positiveInteger)
-    .option('--warmup <seconds>', 'in place of the length of the warm-up', positiveInteger)
+    .option('--warmup <seconds>', 'in place of the length of the warm-up; 0: none', wholeNumber)
     .option('--shorten <factor>', 'divide all times of the workload by this', positiveInteger)
-    .option('--workers <number>', 'processes of producers, and of consumers', positiveInteger, 1)
+    .option(
+      '--workers <number>',
+      'processes of producers, and of consumers; at least so many there are then of each',
+      positiveInteger,
+      1,
+    )
     .option('--report <file.html>', 'write a report with plots')
     .option('--keep-topics', 'do not delete the topics at the end')
     .option('--json', 'print JSON')
@@ -56,6 +61,7 @@ export function runOptions(
     workload,
     workers: options.workers,
     usage: machineProbe(pids, options.metrics ?? []),
+    brokerPids: pids,
     ...(options.keepTopics === true ? { keepTopics: true } : {}),
   }
 }

@@ -1,6 +1,7 @@
 /** `ottla bench compare A B`: the same workload on two clusters, alternately, one beginning each round in turn. */
 import type { CliContext, Terminal } from '../cli/context.ts'
 import { ProblemsFoundError, UsageError } from '../cli/failure.ts'
+import { Client } from '../client/client.ts'
 import {
   type BenchOptions,
   liveText,
@@ -12,6 +13,7 @@ import { faultsOf } from './checks.ts'
 import { compareResults, comparisonText, roundsText } from './comparison.ts'
 import type { BenchResult } from './result.ts'
 import { runWorkload } from './run.ts'
+import { describeCluster } from './software.ts'
 import { type Compared, comparedRows, notesOfMany, rowsText } from './summary.ts'
 import type { Workload } from './workload.ts'
 
@@ -28,6 +30,7 @@ export async function compare(
 ): Promise<void> {
   const workloads = await loadWorkloads(options.workload.split(','), options)
   const interrupted = sayInterrupted(terminal)
+  for (const side of sides) await reached(sideOf(side)[1])
   const list: Compared[] = []
   const troubles: string[] = []
   for (const [index, workload] of workloads.entries()) {
@@ -51,6 +54,16 @@ export async function compare(
   const faults = list.flatMap(({ results }) => results.flat()).map(one => faultsOf(one.checks))
   if (faults.every(count => count === 0)) return
   throw new ProblemsFoundError('not every record arrived once, whole and in order: see above.')
+}
+
+/** Before the first round of one side it is known whether there is another. @throws ConnectionError */
+async function reached(bootstrap: string): Promise<void> {
+  const admin = new Client({ bootstrap, bootstrapTimeoutMs: 0, logger: null }).admin()
+  try {
+    await admin.cluster.run('finding it', {}, attempt => describeCluster(admin.cluster, attempt))
+  } finally {
+    admin.close()
+  }
 }
 
 async function alternately(

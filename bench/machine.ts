@@ -94,7 +94,7 @@ function socketOf(path: string): string {
   }
 }
 
-/** Ticks a second of /proc/PID/stat: 100 on every Linux that Node runs on. */
+/** Ticks a second of /proc/stat and /proc/PID/stat: 100 on every Linux that Node runs on. */
 const TICKS = 100
 
 export function processProbe(pids: readonly number[]): UsageProbe {
@@ -113,6 +113,39 @@ export function processProbe(pids: readonly number[]): UsageProbe {
       }
     }
     return pids.length === 0 ? null : { cpuSeconds, rssBytes }
+  }
+}
+
+/** Processor seconds so far of the whole machine, and of what runs on it for the bench. */
+export interface Busy {
+  /** Of everybody, and what a host has taken from this machine for others. */
+  readonly all: number
+  /** Those that run here. */
+  readonly brokers: number
+  readonly bench: number
+}
+
+/** Null where the system does not say, and when one of the processes is gone. */
+export async function busyOf(
+  brokers: readonly number[],
+  bench: readonly number[],
+): Promise<Busy | null> {
+  const [all, ofBench] = [machineCpuSeconds(), await processProbe(bench)()]
+  const ofBrokers = brokers.length === 0 ? NOTHING : await processProbe(brokers)()
+  if (all === null || ofBench === null || ofBrokers === null) return null
+  return { all, brokers: ofBrokers.cpuSeconds, bench: ofBench.cpuSeconds }
+}
+
+const NOTHING: Usage = { cpuSeconds: 0, rssBytes: 0 }
+
+/** Without interrupts: those of the loopback are work of the processes that use it. */
+function machineCpuSeconds(): number | null {
+  try {
+    const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n')
+    const [user, nice, system, , , , , stolen] = line.trim().split(/\s+/).slice(1).map(Number)
+    return (user! + nice! + system! + (stolen ?? 0)) / TICKS
+  } catch {
+    return null
   }
 }
 

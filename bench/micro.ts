@@ -6,6 +6,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { batchPolicy } from '../broker/replication/replica-manager.ts'
+import { UsageError } from '../cli/failure.ts'
 import { apis, type RequestInput } from '../protocol/apis.ts'
 import { Reader, Writer } from '../protocol/buffer.ts'
 import { crc32c } from '../protocol/crc32c.ts'
@@ -103,9 +104,14 @@ const TIMES_MAX = 3_000
 
 /**
  * Runs those whose names hold one of `only`, or all. Each has a process of its own (`program`, which is this one, is given its
- * name): what one piece makes of the code that they share would be measured in the next.
+ * name): what one piece makes of the code that they share would be measured in the next. @throws UsageError
  */
 export async function runMicros(program: string, only: readonly string[]): Promise<MicroResult[]> {
+  for (const part of only) {
+    if (MICROS.some(({ name }) => name.includes(part))) continue
+    const known = MICROS.map(({ name }) => `'${name}'`).join(', ')
+    throw new UsageError(`no piece has '${part}' in its name. There are ${known}.`)
+  }
   const chosen = MICROS.filter(({ name }) => only.length === 0 || only.some(o => name.includes(o)))
   const [first] = chosen
   if (first !== undefined && chosen.length === 1) return [await runMicro(first)]

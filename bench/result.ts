@@ -9,7 +9,7 @@ import {
   type Percentiles,
   percentilesOf,
 } from './latency.ts'
-import type { Machine, Usage } from './machine.ts'
+import type { Busy, Machine, Usage } from './machine.ts'
 import type { Done, Interval, PhaseCounts, Rebalance } from './messages.ts'
 import { saturationOf } from './saturation.ts'
 import type { Phase } from './schedule.ts'
@@ -76,9 +76,23 @@ export interface BenchResult {
   readonly errors: readonly (readonly [reason: string, count: number])[]
   /** Why the client, and not the cluster, may be what was measured. */
   readonly saturation: readonly string[]
+  /** Who had how many cores, on average while it was measured; null where nobody says. */
+  readonly cores: Cores | null
+}
+
+export interface Cores {
+  readonly brokers: number
+  /** All processes of the bench. */
+  readonly bench: number
+  /** Other programs of this machine, and other machines of its host. */
+  readonly others: number
 }
 
 export interface Sample extends Usage {
+  readonly us: number
+}
+
+export interface BusySample extends Busy {
   readonly us: number
 }
 
@@ -90,6 +104,7 @@ export interface Collected {
   readonly producerIntervals: readonly (readonly Interval[])[]
   readonly consumerIntervals: readonly (readonly Interval[])[]
   readonly usage: readonly Sample[]
+  readonly busy: readonly BusySample[]
   readonly checks: CheckCounts
   readonly findings: readonly Finding[]
   readonly workload: Workload
@@ -117,6 +132,7 @@ export function assemble(
   | 'rebalances'
   | 'errors'
   | 'saturation'
+  | 'cores'
 > {
   const { producers, consumers } = collected
   const rebalances = rebalancesOf(consumers)
@@ -125,6 +141,7 @@ export function assemble(
     .filter(({ phase }) => phase.isMeasured && phase.fromUs < collected.endUs)
   const phases = measured.map(({ phase, index }) => phaseResult(collected, phase, index))
   const seconds = secondResults(collected)
+  const cores = coresOf(collected)
   const indexes = measured.map(({ index }) => index)
   return {
     phases,
@@ -138,8 +155,20 @@ export function assemble(
         : collected.findings,
     rebalances,
     errors: errorsOf([...producers, ...consumers]),
-    saturation: saturationOf(collected, phases, collected.workload),
+    saturation: saturationOf({ ...collected, cores }, phases),
+    cores,
   }
+}
+
+function coresOf({ busy, phases, endUs }: Collected): Cores | null {
+  const fromUs = phases.find(({ isMeasured }) => isMeasured)?.fromUs ?? 0
+  const [first, last] = [nearest(busy, fromUs), nearest(busy, endUs)]
+  if (first === null || last === null || last.us <= first.us) return null
+  const seconds = (last.us - first.us) / 1e6
+  const used = (of: keyof Busy) => (last[of] - first[of]) / seconds
+  const [brokers, bench] = [used('brokers'), used('bench')]
+  // The system counts its processors in ticks, and processes exactly.
+  return { brokers, bench, others: Math.max(0, used('all') - brokers - bench) }
 }
 
 /** Nobody took over from anybody: what was read twice was given twice. */
@@ -202,7 +231,7 @@ function merged(list: readonly Done[], indexes: readonly number[], name: Latency
 }
 
 /** Samples are in the order of their time; a long run has many of them, and asks for each second. */
-function nearest(usage: readonly Sample[], us: number): Sample | null {
+function nearest<T extends { readonly us: number }>(usage: readonly T[], us: number): T | null {
   let [low, high] = [0, usage.length]
   while (low < high) {
     const middle = (low + high) >> 1

@@ -9,15 +9,22 @@ import { Client } from '../client/client.ts'
 import { SOFTWARE_VERSION } from '../client/config.ts'
 import { NO_FAULTS } from './checks.ts'
 import { addEncoded, newLatency, percentilesOf } from './latency.ts'
-import { machineFacts, type UsageProbe } from './machine.ts'
+import { busyOf, machineFacts, type UsageProbe } from './machine.ts'
 import type { Done, Job } from './messages.ts'
 import { monotonicUs } from './monotonic.ts'
 import { type Checked, drained, groupsComplete, topicsReady } from './readers.ts'
-import { assemble, type BenchResult, METHOD, type Sample, type SecondResult } from './result.ts'
+import {
+  assemble,
+  type BenchResult,
+  type BusySample,
+  METHOD,
+  type Sample,
+  type SecondResult,
+} from './result.ts'
 import { type Phase, phasesOf } from './schedule.ts'
 import { describeCluster } from './software.ts'
 import { startWorkers, type Worker } from './worker-process.ts'
-import type { Workload } from './workload.ts'
+import { type Workload, withMembers } from './workload.ts'
 
 export interface RunOptions {
   readonly bootstrap: string
@@ -29,6 +36,8 @@ export interface RunOptions {
   /** The brokers' program and version, where that is known. */
   readonly software?: string
   readonly usage: UsageProbe
+  /** Brokers that run on this machine. */
+  readonly brokerPids?: readonly number[]
   readonly interrupted?: AbortSignal | undefined
   /** Called each second. */
   live?(progress: LiveProgress): void
@@ -49,7 +58,7 @@ const CLEANING = { timeoutMs: 10_000 }
 
 /** Rejects with what keeps it from running; a cluster that fails while it runs is part of the result. */
 export async function runWorkload(options: RunOptions): Promise<BenchResult> {
-  const { workload } = options
+  const workload = withMembers(options.workload, options.workers)
   const startedAt = new Date().toISOString()
   const { bootstrap } = options
   const admin = new Client({ bootstrap, bootstrapTimeoutMs: 0, logger: null }).admin()
@@ -66,9 +75,10 @@ export async function runWorkload(options: RunOptions): Promise<BenchResult> {
     )
     const cluster = [options.software ?? '', wire].filter(Boolean).join(': ')
     const phases = phasesOf(workload.warmupSeconds, workload.steps)
-    workers = startWorkers(options, phases, { topics, groups, runId })
-    await ready(options, workers, admin, topics, groups)
-    const run = await drive(options, phases, workers, admin, topics)
+    const adjusted = { ...options, workload }
+    workers = startWorkers(adjusted, phases, { topics, groups, runId })
+    await ready(adjusted, workers, admin, topics, groups)
+    const run = await drive(adjusted, phases, workers, admin, topics)
     return {
       version: SOFTWARE_VERSION,
       startedAt,
@@ -130,7 +140,15 @@ async function drive(
   const beginUs = Math.ceil(monotonicUs()) + BEGIN_AFTER_US
   for (const worker of workers) worker.tell({ type: 'begin', atUs: beginUs })
   const usage: Sample[] = []
-  const sampler = setInterval(() => void sample(options.usage, beginUs, usage), SAMPLE_EVERY_MS)
+  const busy: BusySample[] = []
+  const pids = [process.pid, ...workers.flatMap(({ child }) => child.pid ?? [])]
+  const sampleNow = async () => {
+    const us = monotonicUs() - beginUs
+    const [used, all] = await Promise.all([options.usage(), busyOf(options.brokerPids ?? [], pids)])
+    if (used !== null) usage.push({ us, ...used })
+    if (all !== null) busy.push({ us, ...all })
+  }
+  const sampler = setInterval(() => void sampleNow(), SAMPLE_EVERY_MS)
   const follower = setInterval(() => follow(options, phases, workers, beginUs), 1000)
   const stop = () => {
     for (const worker of producers) worker.tell({ type: 'stop' })
@@ -139,7 +157,7 @@ async function drive(
   try {
     const sent = await Promise.all(producers.map(({ done }) => done))
     const endUs = options.interrupted?.aborted ? monotonicUs() - beginUs : phases.at(-1)!.toUs
-    await sample(options.usage, beginUs, usage)
+    await sampleNow()
     const checked = await check(options.workload, sent, consumers, admin, topics)
     for (const worker of consumers) worker.tell({ type: 'finish' })
     return {
@@ -149,6 +167,7 @@ async function drive(
       consumerIntervals: consumers.map(({ intervals }) => intervals),
       ...checked,
       usage,
+      busy,
       endUs,
     }
   } finally {
@@ -205,12 +224,6 @@ async function within(
     clearTimeout(timer)
     interrupted?.removeEventListener('abort', abort)
   }
-}
-
-async function sample(probe: UsageProbe, beginUs: number, into: Sample[]): Promise<void> {
-  const us = monotonicUs() - beginUs
-  const usage = await probe()
-  if (usage !== null) into.push({ us, ...usage })
 }
 
 /** What the last second brought, for whoever watches. */

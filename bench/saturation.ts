@@ -1,6 +1,7 @@
 /** Whether the client was at its own limit: then the figures are the client's, and the report says so; and why a rate was not kept. */
+import { cpus } from 'node:os'
 import type { Interval } from './messages.ts'
-import type { Collected, PhaseResult } from './result.ts'
+import type { Collected, Cores, PhaseResult } from './result.ts'
 import { meanBytes, type Workload } from './workload.ts'
 
 /** Of the time, at work or waiting for a processor to be. Above it a process of Node cannot keep up. */
@@ -8,20 +9,34 @@ const BUSY = 0.9
 /** A rate counts as kept from here on. */
 const KEPT = 0.98
 const LATE_MS = 50
-/** Of the time. Above it other work on the machine takes part in every figure. */
+/** Of the time. Above it figures depend on who else had the processors. */
 const WAITED = 0.1
-export const WAITED_FOR_PROCESSOR = 'the time for a processor'
+export const WAITED_FOR_PROCESSOR = 'of the time for a processor'
+/** Of all processors. Above it work that is neither brokers nor bench takes part in every figure. */
+const OTHERS = 0.05
+/** A core that is free for so much of the time has room for another process. */
+const FREE = 0.5
+/** Where nobody says otherwise, of the machine that this runs on. */
+const CORES = cpus().length
 /** Requests of an idempotent producer on their way to a broker; without that, a partition has one batch on its way. */
 const IN_FLIGHT = 5
 
+/** Whether work that has nothing to do with the bench took processors that it wanted. */
+export function hasOthers(cores: Cores | null, all = CORES): boolean {
+  return cores !== null && cores.others > OTHERS * all
+}
+
+/** `all`: processors of this machine. */
 export function saturationOf(
-  collected: Collected,
+  collected: Collected & { readonly cores: Cores | null },
   phases: readonly PhaseResult[],
-  workload: Workload,
+  all = CORES,
 ): string[] {
+  const { workload } = collected
+  const words = { shared: sharedBy(collected.cores, all), room: roomFor(collected.cores, all) }
   const processes = [
-    ...processesOf(collected, 'producer', collected.producerIntervals),
-    ...processesOf(collected, 'consumer', collected.consumerIntervals),
+    ...processesOf(collected, 'producer', collected.producerIntervals, words),
+    ...processesOf(collected, 'consumer', collected.consumerIntervals, words),
   ]
   const found = processes.flatMap(({ sentences }) => sentences)
   for (const phase of phases) {
@@ -41,6 +56,28 @@ export function saturationOf(
   return found
 }
 
+/** Why a process had to wait. */
+function sharedBy(cores: Cores | null, all: number): string {
+  if (cores === null) return ', and every figure shows it.'
+  const what = hasOthers(cores, all)
+    ? `other work had ${cores.others.toFixed(1)} of ${all} cores`
+    : `brokers and bench share ${all} cores`
+  return `: ${what}, and every figure shows it.`
+}
+
+/** What to do about a process that is at its limit. */
+function roomFor(cores: Cores | null, all: number): string {
+  if (cores === null || all - cores.brokers - cores.bench - cores.others > FREE) {
+    return ': --workers gives it more processes.'
+  }
+  return '. More processes (--workers) would find no free core here.'
+}
+
+interface Words {
+  readonly shared: string
+  readonly room: string
+}
+
 interface ProcessState {
   readonly isProducer: boolean
   readonly isBusy: boolean
@@ -52,6 +89,7 @@ function processesOf(
   { phases }: Collected,
   role: 'producer' | 'consumer',
   processes: readonly (readonly Interval[])[],
+  { shared, room }: Words,
 ): ProcessState[] {
   const warmupSeconds = (phases.find(p => p.isMeasured)?.fromUs ?? 0) / 1e6
   return processes.map(intervals => {
@@ -68,11 +106,11 @@ function processesOf(
       const percent = (mean * 100).toFixed(0)
       const limit = isBusy ? ' It had no time left: the client was the limit, not the cluster.' : ''
       sentences.push(
-        `A ${role} process waited ${percent} % of ${WAITED_FOR_PROCESSOR}: the machine had other things to do, and every figure shows it.${limit}`,
+        `A ${role} process waited ${percent} % ${WAITED_FOR_PROCESSOR}${shared}${limit}`,
       )
     } else if (isBusy) {
       sentences.push(
-        `A ${role} process was busy (over ${BUSY * 100} % of a core) in ${busy} of ${measured.length} seconds: the client was the limit, not the cluster: --workers gives it more processes.`,
+        `A ${role} process was busy (over ${BUSY * 100} % of a core) in ${busy} of ${measured.length} seconds: the client was the limit, not the cluster${room}`,
       )
     }
     return { isProducer: role === 'producer', isBusy, isWaiting, sentences }

@@ -3,7 +3,7 @@ import { table } from '../cli/topic-tables.ts'
 import { type CheckCounts, faultsOf } from './checks.ts'
 import type { Comparison, ComparisonRow } from './comparison.ts'
 import type { BenchResult } from './result.ts'
-import { WAITED_FOR_PROCESSOR } from './saturation.ts'
+import { hasOthers, WAITED_FOR_PROCESSOR } from './saturation.ts'
 import { checksText, findingTexts, grouped, notesOf, shownMs } from './table.ts'
 
 export interface Rows {
@@ -100,17 +100,21 @@ export function notesOfMany(
   runs: readonly (readonly [name: string, result: BenchResult])[],
 ): string {
   const isOfMachine = (note: string) => note.includes(WAITED_FOR_PROCESSOR)
-  const full = runs.filter(([, { saturation }]) => saturation.some(isOfMachine)).length
+  const full = runs.map(([, one]) => one).filter(one => one.saturation.some(isOfMachine))
+  const crowded = full.filter(({ cores, machine }) => hasOthers(cores, machine.cores))
   const notes = runs.flatMap(([name, result]) => {
     const ill = faultsOf(result.checks) === 0 ? [] : [checksText(result), ...findingTexts(result)]
     const others = notesOf(result).filter(note => !isOfMachine(note))
     return [...ill, ...others].map(note => `${name}: ${note}`)
   })
-  if (full > 0) {
-    notes.push(
-      `In ${full} of ${runs.length} runs the machine had other things to do, and every figure shows it.`,
-    )
+  const say = (count: number, what: string) => {
+    if (count > 0)
+      notes.push(`In ${count} of ${runs.length} runs ${what}, and every figure shows it.`)
   }
+  const most = Math.max(...crowded.map(({ cores }) => cores?.others ?? 0)).toFixed(1)
+  const cores = runs[0]?.[1].machine.cores
+  say(crowded.length, `other work had processors of this machine, up to ${most} of ${cores} cores`)
+  say(full.length - crowded.length, `brokers and bench waited for the ${cores} cores they share`)
   return [...new Set(notes)].map(note => `${note}\n`).join('')
 }
 

@@ -43,7 +43,7 @@ export function startWorkers(
   }
   return [
     ...start('consumer', workload.groups * workload.consumersPerGroup),
-    ...start('producer', Math.max(workload.producers, Math.min(workers, 64))),
+    ...start('producer', workload.producers),
   ]
 }
 

@@ -123,8 +123,17 @@ const RECORD_BYTES_MAX = 64 * 1024 * 1024
 export function parseWorkload(text: string, where: string): Workload {
   const document = parseDocument(text)
   const [error] = document.errors
-  if (error !== undefined) throw new WorkloadError(`${where}: ${error.message.split('\n')[0]}`)
-  return workloadOf(document.toJS() as unknown, where)
+  if (error !== undefined) {
+    const [said = ''] = error.message.split('\n')
+    throw new WorkloadError(`${where}: ${said.replace(/:$/, '')}.`)
+  }
+  let given: unknown
+  try {
+    given = document.toJS() as unknown
+  } catch (trouble) {
+    throw new WorkloadError(`${where}: ${(trouble as Error).message}.`)
+  }
+  return workloadOf(given, where)
 }
 
 /** As a file of YAML, which `parseWorkload` reads. */
@@ -145,18 +154,26 @@ export function workloadOf(given: unknown, where: string): Workload {
   const workload: Workload = { ...DEFAULTS, idempotent, ...given }
   for (const [name, [low, high]] of Object.entries(NUMBERS)) {
     const value = (workload as unknown as Fields)[name]
-    if (!isWhole(value, low, high)) wrong.push(`${name} is no whole number from ${low} to ${high}`)
+    if (isWhole(value, low, high)) continue
+    wrong.push(`${name} is ${shown(value)}, no whole number from ${low} to ${high}`)
   }
   for (const [name, choices] of Object.entries(CHOICES)) {
     const value = (workload as unknown as Fields)[name]
-    if (!choices.includes(value)) wrong.push(`${name} is '${value}', not ${choices.join(', ')}`)
+    if (!choices.includes(value))
+      wrong.push(`${name} is ${shown(value)}, not ${choices.join(', ')}`)
   }
   checkShapes(workload, wrong)
   if (wrong.length > 0) throw new WorkloadError(`${where}: ${wrong.join('; ')}.`)
   return workload
 }
 
+/** As it would stand in a file of JSON. */
+function shown(value: unknown): string {
+  return JSON.stringify(value) ?? 'missing'
+}
+
 function checkShapes(workload: Workload, wrong: string[]): void {
+  checkTexts(workload, wrong)
   const { recordBytes, compressibility, steps, topicConfigs } = workload
   const [min, max] = isFields(recordBytes)
     ? [recordBytes.min, recordBytes.max]
@@ -164,20 +181,18 @@ function checkShapes(workload: Workload, wrong: string[]): void {
   const sizes = [min, max].every(size => isWhole(size, HEADER_BYTES, RECORD_BYTES_MAX))
   if (!sizes || (min as number) > (max as number)) {
     wrong.push(
-      `recordBytes is no size or { min, max } from ${HEADER_BYTES} (what the checks need) to ${RECORD_BYTES_MAX}`,
+      `recordBytes is ${shown(recordBytes)}, no size or { min, max } from ${HEADER_BYTES} (what the checks need) to ${RECORD_BYTES_MAX}`,
     )
   }
   if (typeof compressibility !== 'number' || !(compressibility >= 0 && compressibility <= 1)) {
-    wrong.push('compressibility is no number from 0 to 1')
+    wrong.push(`compressibility is ${shown(compressibility)}, no number from 0 to 1`)
   }
-  if (!Array.isArray(steps) || steps.length === 0 || !steps.every(isStep)) {
-    wrong.push("steps is no list of { rate, seconds }, a rate being a number or 'max'")
-  }
+  checkList('steps', steps, { rate: notRate, seconds: notPositive }, wrong)
+  if (Array.isArray(steps) && steps.length === 0) wrong.push('steps is an empty list')
   for (const name of ['pauses', 'restarts'] as const) {
     const list = workload[name]
-    if (!Array.isArray(list) || !list.every(isPause)) {
-      wrong.push(`${name} is no list of { atSeconds, seconds }`)
-    } else if (list.some(one => one.atSeconds + one.seconds > secondsOf(steps))) {
+    const isWell = checkList(name, list, { atSeconds: notPositive, seconds: notPositive }, wrong)
+    if (isWell && list.some(one => one.atSeconds + one.seconds > secondsOf(steps))) {
       wrong.push(`${name} go on when the steps are over`)
     }
   }
@@ -187,6 +202,46 @@ function checkShapes(workload: Workload, wrong: string[]): void {
     wrong.push('restarts need groups: groupProtocol is none')
   }
   if (workload.acks === 0 && workload.idempotent) wrong.push('idempotent needs acks')
+}
+
+/** Of what topics' and groups' names are made, with what a run adds. */
+const NAME = /^[\w.-]{1,200}$/
+
+function checkTexts({ name, description }: Workload, wrong: string[]): void {
+  if (typeof name !== 'string' || !NAME.test(name)) {
+    wrong.push(`name is ${shown(name)}, not of letters, digits, '.', '_' and '-', 200 at most`)
+  }
+  if (typeof description !== 'string') wrong.push(`description is ${shown(description)}, no text`)
+}
+
+/** Whether all is well with a list of which each entry has just these fields. */
+function checkList(
+  name: string,
+  list: unknown,
+  fields: Readonly<Record<string, (value: unknown) => string | null>>,
+  wrong: string[],
+): boolean {
+  const known = Object.keys(fields)
+  const shape = `{ ${known.join(', ')} }`
+  if (!Array.isArray(list)) {
+    wrong.push(`${name} is no list of ${shape}`)
+    return false
+  }
+  const before = wrong.length
+  for (const [i, one] of list.entries()) {
+    const which = `${name}, number ${i + 1}`
+    if (!isFields(one)) {
+      wrong.push(`${which} is ${shown(one)}, not ${shape}`)
+      continue
+    }
+    const unknown = Object.keys(one).filter(field => !known.includes(field))
+    if (unknown.length > 0) wrong.push(`${which} has ${unknown.join(', ')}; there are ${shape}`)
+    for (const [field, troubleOf] of Object.entries(fields)) {
+      const trouble = troubleOf(one[field])
+      if (trouble !== null) wrong.push(`${which}: ${field} is ${shown(one[field])}, ${trouble}`)
+    }
+  }
+  return wrong.length === before
 }
 
 function isFields(value: unknown): value is Fields {
@@ -201,23 +256,34 @@ function isWhole(value: unknown, low: number, high: number): boolean {
   return Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high
 }
 
-function isPositive(value: unknown): boolean {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0
-}
+const notPositive = (value: unknown): string | null =>
+  typeof value === 'number' && Number.isFinite(value) && value > 0 ? null : 'no number above 0'
 
-function isStep(step: unknown): boolean {
-  if (!isFields(step)) return false
-  return (step['rate'] === 'max' || isPositive(step['rate'])) && isPositive(step['seconds'])
-}
-
-function isPause(pause: unknown): boolean {
-  return isFields(pause) && isPositive(pause['atSeconds']) && isPositive(pause['seconds'])
-}
+const notRate = (value: unknown): string | null =>
+  value === 'max' || notPositive(value) === null ? null : "no number above 0, nor 'max'"
 
 /** How long all steps take together; 0 where they are none. */
 export function secondsOf(steps: unknown): number {
   const list = Array.isArray(steps) ? (steps as Step[]) : []
   return list.reduce((sum, step) => sum + (step?.seconds ?? 0), 0)
+}
+
+/** More processes than that would measure the machine. */
+const PROCESSES_MAX = 64
+
+/**
+ * With as many producers, and consumers of all groups together, as there are to be processes of each: fewer could not fill
+ * them. A group has at most as many consumers as partitions, since others would have nothing to read.
+ */
+export function withMembers(workload: Workload, processes: number): Workload {
+  const { producers, groups, consumersPerGroup, topics, partitions } = workload
+  const members = Math.min(processes, PROCESSES_MAX)
+  const perGroup = Math.min(Math.ceil(members / Math.max(1, groups)), topics * partitions)
+  return {
+    ...workload,
+    producers: Math.max(producers, members),
+    consumersPerGroup: Math.max(consumersPerGroup, perGroup),
+  }
 }
 
 /** The mean size of a value, in bytes. */

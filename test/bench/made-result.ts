@@ -92,6 +92,7 @@ export function madeResult(
     rebalances: [],
     errors: [],
     saturation: [],
+    cores: { brokers: 0.2, bench: 0.4, others: 0.02 },
     ...change.result,
   }
 }

@@ -1,7 +1,7 @@
 /** The pieces run, and a slower one is found. What they cost is not tested: that is `npm run bench:check`. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MICROS, slowerThan, TOLERANCE } from '../../bench/micro.ts'
+import { MICROS, runMicros, slowerThan, TOLERANCE } from '../../bench/micro.ts'
 
 test('every piece can be done, and done again', async () => {
   for (const { name, make } of MICROS) {
@@ -20,4 +20,11 @@ test('slower than the tolerance, or without a baseline, is told; the rest is not
   const [slow, unknown] = slowerThan([result('a', 2 * TOLERANCE + 0.1), result('c', 1)], { a: 2 })
   assert.match(slow ?? '', /^a: 3\.100 of the calibration, 1\.55 times the 2 it was$/)
   assert.equal(unknown, 'c has no ratio in the baseline')
+})
+
+test('a piece that there is not is an error, and no empty table', async () => {
+  await assert.rejects(runMicros('none', ['fetch', 'nosuch']), {
+    name: 'UsageError',
+    message: /^no piece has 'nosuch' in its name\. There are 'crc of 16 KB', /,
+  })
 })

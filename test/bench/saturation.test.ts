@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NO_FAULTS } from '../../bench/checks.ts'
 import type { Interval } from '../../bench/messages.ts'
-import type { Collected, PhaseResult } from '../../bench/result.ts'
+import type { Collected, Cores, PhaseResult } from '../../bench/result.ts'
 import { saturationOf } from '../../bench/saturation.ts'
 import { phasesOf } from '../../bench/schedule.ts'
 import { DEFAULTS, workloadOf } from '../../bench/workload.ts'
@@ -13,7 +13,11 @@ const STEPS = [{ rate: 10_000, seconds: 4 }]
 const [made] = madeResult({ phase: { late: null } }).phases
 
 /** A second of warm-up, then four of a process that used and missed so much of a core. */
-function collected(cpu: number, waited: number): Collected {
+function collected(
+  cpu: number,
+  waited: number,
+  cores: Cores | null = null,
+): Collected & { readonly cores: Cores | null } {
   const intervals = Array.from(
     { length: 5 },
     (_, second): Interval => ({
@@ -36,15 +40,17 @@ function collected(cpu: number, waited: number): Collected {
     producerIntervals: [intervals],
     consumerIntervals: [],
     usage: [],
+    busy: [],
     checks: NO_FAULTS,
     findings: [],
     workload: DEFAULTS,
     endUs: 5e6,
+    cores,
   }
 }
 
-const said = (all: Collected, phase: PhaseResult, workload = DEFAULTS) =>
-  saturationOf(all, [phase], workload)
+const said = (all: ReturnType<typeof collected>, phase: PhaseResult, workload = DEFAULTS) =>
+  saturationOf({ ...all, workload }, [phase], 2)
 
 test('a client with time to spare is not named, whatever its warm-up took', () => {
   assert.deepEqual(said(collected(0.8, 0.1), made!), [])
@@ -67,8 +73,26 @@ test('a process at its core, and one that waits for it', () => {
   const [waiting] = said(collected(0.5, 0.11), made!)
   assert.match(
     waiting ?? '',
-    /^A producer process waited 11 % of the time for a processor: [^.]*\.$/,
+    /^A producer process waited 11 % of the time for a processor, and every figure shows it\.$/,
   )
+})
+
+test('who had the processors that a process waited for', () => {
+  const waiting = (others: number) =>
+    said(collected(0.5, 0.2, { brokers: 0.7, bench: 0.8, others }), made!)
+  assert.deepEqual(waiting(0.09), [
+    'A producer process waited 20 % of the time for a processor: brokers and bench share 2 cores, and every figure shows it.',
+  ])
+  assert.deepEqual(waiting(0.41), [
+    'A producer process waited 20 % of the time for a processor: other work had 0.4 of 2 cores, and every figure shows it.',
+  ])
+})
+
+test('more processes are proposed where there is a core for them', () => {
+  const busy = (others: number) =>
+    said(collected(0.95, 0, { brokers: 0.2, bench: 1.1, others }), made!)[0] ?? ''
+  assert.match(busy(0.1), /the client was the limit, not the cluster: --workers gives it more/)
+  assert.match(busy(0.3), /not the cluster\. More processes \(--workers\) would find no free core/)
 })
 
 test('a rate that was not kept, and records that left late', () => {
@@ -93,7 +117,7 @@ test('why a rate was not kept: the client, the brokers, the machine, or the time
     brokerCpuPerMillion: 35,
   }
   const small = workloadOf({ partitions: 100, batchBytes: 128, idempotent: false }, 'small')
-  const reason = (all: Collected, phase: PhaseResult) =>
+  const reason = (all: ReturnType<typeof collected>, phase: PhaseResult) =>
     / acknowledged within it: (.*)\.$/.exec(said(all, phase, small).at(-1) ?? '')?.[1]
   assert.equal(reason(collected(0.95, 0), slow), 'the client was at its limit')
   const trip =

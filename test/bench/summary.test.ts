@@ -30,19 +30,27 @@ test('both sides with their ratio, and whether it says anything', () => {
 })
 
 test('of many runs it is said once that the machine was full, and what else there is with its name', () => {
-  const waited = 'A producer process waited 40 % of the time for a processor: and so on.'
-  const full = madeResult({ result: { saturation: [waited, 'step 1: late.'] } })
+  const saturation = [
+    'A producer process waited 40 % of the time for a processor: and so on.',
+    'step 1: late.',
+  ]
+  const cores = { brokers: 0.5, bench: 1, others: 0.4 }
+  const full = madeResult({ result: { saturation, cores } })
+  const own = madeResult({ result: { saturation, cores: { ...cores, others: 0.1 } } })
   const ill = madeResult({ result: { checks: { ...NO_FAULTS, lost: 1 } } })
   const text = notesOfMany([
     ['a', full],
-    ['b', full],
+    ['b', { ...full, cores: { ...cores, others: 0.7 } }],
     ['c', ill],
+    ['d', own],
   ])
   assert.deepEqual(text.split('\n'), [
     'a: step 1: late.',
     'b: step 1: late.',
     'c: Records: 1 lost, 0 twice, 0 out of order, 0 damaged.',
-    'In 2 of 3 runs the machine had other things to do, and every figure shows it.',
+    'd: step 1: late.',
+    'In 2 of 4 runs other work had processors of this machine, up to 0.7 of 2 cores, and every figure shows it.',
+    'In 1 of 4 runs brokers and bench waited for the 2 cores they share, and every figure shows it.',
     '',
   ])
 })

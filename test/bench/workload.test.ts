@@ -5,7 +5,13 @@ import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { adjusted, loadWorkloads } from '../../bench/bench-options.ts'
 import { namedWorkload, workloadNames } from '../../bench/named-workloads.ts'
-import { DEFAULTS, meanBytes, parseWorkload, workloadOf } from '../../bench/workload.ts'
+import {
+  DEFAULTS,
+  meanBytes,
+  parseWorkload,
+  withMembers,
+  workloadOf,
+} from '../../bench/workload.ts'
 
 test('YAML and JSON say the same, and what they leave out is the default', () => {
   const yaml = `
@@ -29,12 +35,15 @@ steps:
 test('everything that is wrong is told at once', () => {
   const wrong = {
     topics: 0,
+    name: 'my load',
+    description: 7,
     partition: 3,
+    partitions: 'three',
     compression: 'zip',
     acks: 2,
     recordBytes: { min: 50, max: 40 },
     compressibility: 1.5,
-    steps: [{ rate: -1, seconds: 1 }],
+    steps: [{ rate: 1, seconds: 1 }, { rate: -1, seconds: 1, secs: 2 }, 5],
     pauses: [{ atSeconds: 1 }],
     groupProtocol: 'none',
     restarts: [{ atSeconds: 1, seconds: 1 }],
@@ -46,13 +55,18 @@ test('everything that is wrong is told at once', () => {
       assert.equal(error.name, 'UsageError')
       for (const part of [
         /^w\.yaml: it has no partition; there are name, /,
-        /topics is no whole number from 1 to 10000/,
-        /compression is 'zip', not none, gzip/,
-        /acks is '2', not all, 1, 0/,
-        /recordBytes is no size or \{ min, max \} from 22/,
-        /compressibility is no number from 0 to 1/,
-        /steps is no list of/,
-        /pauses is no list of/,
+        /name is "my load", not of letters/,
+        /description is 7, no text/,
+        /topics is 0, no whole number from 1 to 10000/,
+        /partitions is "three", no whole number/,
+        /compression is "zip", not none, gzip/,
+        /acks is 2, not all, 1, 0/,
+        /recordBytes is \{"min":50,"max":40\}, no size or \{ min, max \} from 22/,
+        /compressibility is 1\.5, no number from 0 to 1/,
+        /; steps, number 2 has secs; there are \{ rate, seconds \};/,
+        /; steps, number 2: rate is -1, no number above 0, nor 'max';/,
+        /; steps, number 3 is 5, not \{ rate, seconds \};/,
+        /; pauses, number 1: seconds is missing, no number above 0;/,
         /restarts need groups/,
         /topicConfigs is no list of settings/,
       ]) {
@@ -61,8 +75,20 @@ test('everything that is wrong is told at once', () => {
       return true
     },
   )
-  for (const text of ['- a', 'text', '', '{a: ']) {
-    assert.throws(() => parseWorkload(text, 'x'), { name: 'UsageError' }, text)
+  assert.throws(() => workloadOf({ steps: [] }, 'x'), /steps is an empty list/)
+  assert.throws(() => workloadOf({ steps: 3 }, 'x'), /steps is no list of \{ rate, seconds \}/)
+})
+
+test('a file that cannot be read as YAML says where', () => {
+  for (const [text, message] of [
+    ['- a', 'x is no workload: it has no fields.'],
+    ['text', 'x is no workload: it has no fields.'],
+    ['', 'x is no workload: it has no fields.'],
+    ['{a: ', /^x: .* at line 1, column \d+\.$/],
+    ['topics: 1\nsteps:\n  - rate: 5\n   seconds: 10', /^x: .* at line 4, column 1\.$/],
+    ['topics: *a', /^x: Unresolved alias .*: a\.$/],
+  ] as const) {
+    assert.throws(() => parseWorkload(text, 'x'), { name: 'UsageError', message }, text)
   }
 })
 
@@ -103,7 +129,7 @@ test('what cannot go well is told before anything is run', async () => {
 test('the bounds of a record size', () => {
   assert.equal(workloadOf({ recordBytes: 22 }, 'x').recordBytes, 22)
   for (const recordBytes of [21, '100', null, 100.5, 64 * 1024 * 1024 + 1]) {
-    assert.throws(() => workloadOf({ recordBytes }, 'x'), /recordBytes is no size/)
+    assert.throws(() => workloadOf({ recordBytes }, 'x'), /recordBytes is .*, no size/)
   }
 })
 
@@ -125,4 +151,19 @@ test('a workload that the bundled program prints is one that it can read', () =>
   )
   assert.equal(status, 0, stderr)
   assert.deepEqual(parseWorkload(stdout, 'x'), namedWorkload('many-topics'))
+})
+
+test('as many producers and consumers as processes, and no consumer without a partition', () => {
+  const of = (given: object, processes: number) => {
+    const { producers, consumersPerGroup } = withMembers(workloadOf(given, 'x'), processes)
+    return [producers, consumersPerGroup]
+  }
+  assert.deepEqual(of({}, 1), [1, 1])
+  assert.deepEqual(of({}, 4), [4, 4])
+  assert.deepEqual(of({ groups: 3 }, 4), [4, 2])
+  assert.deepEqual(of({ groups: 5, producers: 3 }, 2), [3, 1])
+  assert.deepEqual(of({ groups: 0 }, 2), [2, 2])
+  assert.deepEqual(of({ partitions: 2, consumersPerGroup: 3 }, 4), [4, 3])
+  assert.deepEqual(of({ partitions: 2 }, 4), [4, 2])
+  assert.deepEqual(of({ partitions: 100 }, 1000), [64, 64])
 })

@@ -157,6 +157,8 @@ for (const [name, start, skip] of BROKERS) {
           const result = JSON.parse(stdout.toString()) as BenchResult
           assert.equal(result.rebalances.length > 0, workload === 'rebalance')
           assert.match(result.cluster, SOFTWARE[name])
+          const { brokers, bench, others } = result.cores!
+          assert(brokers > 0 && bench > 0 && others >= 0, workload)
           for (const { ackedPerSecond, endToEnd, brokerCpuPerMillion } of result.phases) {
             assert(ackedPerSecond > 0 && endToEnd !== null, workload)
             assert(brokerCpuPerMillion !== null && brokerCpuPerMillion > 0, workload)
