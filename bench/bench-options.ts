@@ -1,10 +1,12 @@
 /** What `ottla bench run` and `ottla bench compare` share: options, the workload that they name, the line of progress. */
 import type { Command } from 'commander'
 import type { Terminal } from '../cli/context.ts'
-import { UsageError } from '../cli/failure.ts'
+import { ProblemsFoundError, UsageError } from '../cli/failure.ts'
 import { positiveInteger, wholeNumber } from '../cli/options.ts'
 import { resolveClientConfig } from '../client/config.ts'
+import { faultsOf } from './checks.ts'
 import { brokerPids, machineProbe } from './machine.ts'
+import type { BenchResult } from './result.ts'
 import type { LiveProgress, RunOptions } from './run.ts'
 import { softwareOf } from './software.ts'
 import { type Pause, secondsOf, type Workload } from './workload.ts'
@@ -116,6 +118,16 @@ export function adjusted(workload: Workload, options: BenchOptions): Workload {
     warmupSeconds: warmup ?? workload.warmupSeconds / shorten,
     pauses: scaled(workload.pauses),
     restarts: scaled(workload.restarts),
+  }
+}
+
+/** @throws ProblemsFoundError if records were wrong, or were not acknowledged. */
+export function refuseFaults(results: readonly BenchResult[]): void {
+  if (results.some(({ checks }) => faultsOf(checks) > 0)) {
+    throw new ProblemsFoundError('not every record arrived once, whole and in order: see above.')
+  }
+  if (results.flatMap(({ phases }) => phases).some(({ failed }) => failed > 0)) {
+    throw new ProblemsFoundError('not every record was acknowledged: see above.')
   }
 }
 

@@ -73,7 +73,6 @@ async function begin(atUs: number): Promise<void> {
   await producer.run(atUs)
   const streams = producer.streams()
   tell({ type: 'done', ...tally!.result(), streams, rebalances: [] })
-  await producer.close()
 }
 
 /** At each whole second from the beginning. */

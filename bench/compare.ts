@@ -6,10 +6,10 @@ import {
   type BenchOptions,
   liveText,
   loadWorkloads,
+  refuseFaults,
   runOptions,
   sayInterrupted,
 } from './bench-options.ts'
-import { faultsOf } from './checks.ts'
 import { compareResults, comparisonText, roundsText } from './comparison.ts'
 import type { BenchResult } from './result.ts'
 import { runWorkload } from './run.ts'
@@ -51,9 +51,7 @@ export async function compare(
   if (list.length === 0) throw new UsageError('it was interrupted before one round was over.')
   await print(list, options, terminal)
   if (troubles.length > 0) throw new ProblemsFoundError('not every workload was run: see above.')
-  const faults = list.flatMap(({ results }) => results.flat()).map(one => faultsOf(one.checks))
-  if (faults.every(count => count === 0)) return
-  throw new ProblemsFoundError('not every record arrived once, whole and in order: see above.')
+  refuseFaults(list.flatMap(({ results }) => results.flat()))
 }
 
 /** Before the first round of one side it is known whether there is another. @throws ConnectionError */
@@ -82,6 +80,7 @@ async function alternately(
     for (const side of order) {
       if (isInterrupted()) break
       const [label, bootstrap] = sideOf(sides[side])
+      terminal.status?.(`${which}round ${round + 1}, ${label}: making topics and groups`)
       try {
         const result = await runWorkload({
           ...runOptions(bootstrap, workload, options),

@@ -107,7 +107,9 @@ export function processProbe(pids: readonly number[]): UsageProbe {
         const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
         cpuSeconds += (Number(fields[11]) + Number(fields[12])) / TICKS
         const kib = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-        rssBytes += Number(kib ?? 0) * 1024
+        // One that has ended and that nobody has asked for its code.
+        if (kib === undefined) return null
+        rssBytes += Number(kib) * 1024
       } catch {
         return null
       }

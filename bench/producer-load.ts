@@ -14,7 +14,10 @@ import { meanBytes } from './workload.ts'
 const BURST = 500
 /** Memory of all records that are on their way in this process. */
 const OUTSTANDING_BYTES = 256 * 1024 * 1024
-const FLUSH_WITHIN_MS = 30_000
+/** After the last step: what has not left or has no answer by then is given up. */
+const PATIENCE_MS = 30_000
+/** What leaves at the last moment has so long to be answered. */
+const LAST_ANSWERS_MS = 5_000
 
 interface Target {
   readonly topic: number
@@ -38,6 +41,7 @@ export class ProducerLoad {
   private outstandingBytes = 0
   private isBlocked = false
   private isStopped = false
+  private notAnswered = ''
   private ended: (() => void) | null = null
 
   constructor(job: Job, client: Client, tally: Tally) {
@@ -71,17 +75,24 @@ export class ProducerLoad {
     )
   }
 
-  /** Resolves when all that was due has been sent and answered, or given up. */
-  async run(beginUs: number): Promise<void> {
+  /** Resolves when all that was due has been sent and answered, or given up, and all producers are closed. */
+  async run(beginUs: number, patienceMs = PATIENCE_MS, lastMs = LAST_ANSWERS_MS): Promise<void> {
     this.beginUs = beginUs
+    const deadlineUs = beginUs + this.job.phases.at(-1)!.toUs + patienceMs * 1000
+    const leftMs = () => (deadlineUs - monotonicUs()) / 1000
+    const within = `within ${patienceMs / 1000} s after the end`
+    let timer: NodeJS.Timeout | undefined
     await new Promise<void>(resolve => {
       this.ended = resolve
       setTimeout(() => this.tick(), Math.max(0, (beginUs - monotonicUs()) / 1000))
+      timer = setTimeout(() => this.giveUp(`not sent ${within}`), leftMs())
     })
-    await Promise.race([
-      Promise.all(this.producers.map(producer => producer.flush())),
-      new Promise(resolve => setTimeout(resolve, FLUSH_WITHIN_MS)),
-    ])
+    clearTimeout(timer)
+    this.notAnswered = `no answer ${within}`
+    const timeoutMs = Math.max(lastMs, leftMs())
+    await Promise.all(this.producers.map(producer => producer.close({ timeoutMs })))
+    // What closing has refused is counted before anybody asks.
+    await new Promise(resolve => setImmediate(resolve))
   }
 
   stop(): void {
@@ -104,8 +115,11 @@ export class ProducerLoad {
     )
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.producers.map(producer => producer.close({ timeoutMs: 0 })))
+  private giveUp(reason: string): void {
+    for (const { phase, records } of this.schedule.untaken()) {
+      this.tally.unsent(phase, records, reason)
+    }
+    this.stop()
   }
 
   private tick(): void {
@@ -151,7 +165,7 @@ export class ProducerLoad {
         this.settled(value.length)
       },
       (error: Error) => {
-        this.tally.failed(phase, error.message)
+        this.tally.failed(phase, error.name === 'ClosedError' ? this.notAnswered : error.message)
         this.note(`${topic}/${partition}/${producer}`, sequence)
         this.settled(value.length)
       },

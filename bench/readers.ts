@@ -10,6 +10,10 @@ const LOOK_EVERY_MS = 50
 const SETTLED_MS = 500
 /** Nothing has come for so long: nothing will. */
 const GIVE_UP_MS = 10_000
+/** Nothing runs yet. */
+const PREPARED = { timeoutMs: 30_000 }
+/** Of a cluster that does not answer by then, nobody knows where its logs end. */
+const ANSWER = { timeoutMs: 5_000 }
 
 export interface Reader {
   /** Records that its process has read, as of its last word. */
@@ -32,7 +36,7 @@ export async function topicsReady(
   let left = partitionsOf(topics, partitions)
   while (left.length > 0) {
     const queries = left.map(one => ({ ...one, at: 'latest' as const }))
-    const answers = await admin.listOffsets(queries)
+    const answers = await admin.listOffsets(queries, PREPARED)
     left = left.filter((_, i) => answers[i]!.error !== null)
     if (left.length > 0) await pause(LOOK_EVERY_MS)
   }
@@ -44,6 +48,12 @@ function partitionsOf(topics: readonly string[], partitions: number): TopicParti
   )
 }
 
+/** A group that nobody has joined; a cluster that does not answer is told. */
+function notYetThere(error: Error): null {
+  if (error.name === 'TimeoutError' || error.name === 'ConnectionError') throw error
+  return null
+}
+
 /** Until each group has so many members which together have all partitions. */
 export async function groupsComplete(
   admin: Admin,
@@ -53,7 +63,7 @@ export async function groupsComplete(
 ): Promise<void> {
   for (const groupId of groups) {
     for (;;) {
-      const found = await admin.groups.describe(groupId).catch(() => null)
+      const found = await admin.groups.describe(groupId, PREPARED).catch(notYetThere)
       const shared = (found?.members ?? [])
         .flatMap(({ assignment }) => assignment.map(one => one.partitions.length))
         .reduce((sum, count) => sum + count, 0)
@@ -110,7 +120,7 @@ async function isAtEnd(
 ): Promise<boolean> {
   const all = partitionsOf(topics, partitions)
   const queries = all.map(one => ({ ...one, at: 'latest' as const }))
-  const ends = await admin.listOffsets(queries).catch(() => [])
+  const ends = await admin.listOffsets(queries, ANSWER).catch(() => [])
   const reached = new Map<string, number>()
   for (const { group, topic, partition, offsets } of seen) {
     const name = `${group}/${topic}/${partition}`

@@ -7,7 +7,7 @@ import { type Comparison, roundsText, spreadText } from './comparison.ts'
 import { type Chart, escaped, type Line, lineChart } from './plot.ts'
 import type { BenchResult, SecondResult } from './result.ts'
 import type { Rows } from './summary.ts'
-import { checksText, findingTexts, grouped, notesOf, shownMs } from './table.ts'
+import { checksText, findingTexts, grouped, NOTHING_MEASURED, notesOf, shownMs } from './table.ts'
 
 interface Metric {
   readonly name: string
@@ -176,7 +176,7 @@ function resultHtml(result: BenchResult): string {
   return `<h2>${escaped(label)}</h2><p class="facts">${escaped(facts)}</p>
 <p class="${isWell ? 'well' : 'ill'}">${escaped(checksText(result))}</p>
 ${notes.map(note => `<p class="ill">${escaped(note)}</p>`).join('')}
-${phaseTable(result)}`
+${result.phases.length === 0 ? `<p>${NOTHING_MEASURED}</p>` : phaseTable(result)}`
 }
 
 function phaseTable({ phases }: BenchResult): string {

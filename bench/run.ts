@@ -4,6 +4,7 @@
  * waited for and checked. Topics are deleted at the end.
  */
 import { once } from 'node:events'
+import { ProblemsFoundError } from '../cli/failure.ts'
 import type { Admin } from '../client/admin.ts'
 import { Client } from '../client/client.ts'
 import { SOFTWARE_VERSION } from '../client/config.ts'
@@ -87,16 +88,18 @@ export async function runWorkload(options: RunOptions): Promise<BenchResult> {
       cluster,
       machine: machineFacts(),
       processes: workers.length,
-      isPartial: options.interrupted?.aborted === true,
       method: METHOD,
+      isPartial: run.isPartial,
       ...assemble({ phases, workload, ...run }),
     }
   } finally {
     for (const { child } of workers) child.kill('SIGKILL')
     if (options.keepTopics !== true) {
       const isGrouped = workload.groupProtocol !== 'none'
-      if (isGrouped) await admin.groups.delete(groups, CLEANING).catch(() => {})
-      await admin.deleteTopics(topics, CLEANING).catch(() => {})
+      await Promise.allSettled([
+        isGrouped ? admin.groups.delete(groups, CLEANING) : null,
+        admin.deleteTopics(topics, CLEANING),
+      ])
     }
     admin.close()
   }
@@ -156,7 +159,9 @@ async function drive(
   options.interrupted?.addEventListener('abort', stop, { once: true })
   try {
     const sent = await Promise.all(producers.map(({ done }) => done))
-    const endUs = options.interrupted?.aborted ? monotonicUs() - beginUs : phases.at(-1)!.toUs
+    // Later there is nothing left to interrupt.
+    const isPartial = options.interrupted?.aborted === true
+    const endUs = isPartial ? monotonicUs() - beginUs : phases.at(-1)!.toUs
     await sampleNow()
     const checked = await check(options.workload, sent, consumers, admin, topics)
     for (const worker of consumers) worker.tell({ type: 'finish' })
@@ -169,6 +174,7 @@ async function drive(
       usage,
       busy,
       endUs,
+      isPartial,
     }
   } finally {
     clearInterval(sampler)
@@ -212,9 +218,9 @@ async function within(
   let timer: NodeJS.Timeout | undefined
   let abort = () => {}
   const late = new Promise<never>((_, reject) => {
-    const text = `its processes and groups were not ready in ${ms / 1000} seconds`
-    timer = setTimeout(() => reject(new Error(text)), ms)
-    abort = () => reject(new Error('it was interrupted before the first record'))
+    const text = `its processes and groups were not ready in ${ms / 1000} seconds.`
+    timer = setTimeout(() => reject(new ProblemsFoundError(text)), ms)
+    abort = () => reject(new ProblemsFoundError('it was interrupted before the first record.'))
   })
   if (interrupted?.aborted === true) abort()
   interrupted?.addEventListener('abort', abort)

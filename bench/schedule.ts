@@ -73,6 +73,17 @@ export class Schedule {
     return Math.max(0, Math.floor((dueUs / 1e6) * phase.rate * this.share) - this.taken)
   }
 
+  /** By phase, how many records have not been taken and are to be when all is over; of a step at `max` none. */
+  untaken(): { readonly phase: number; readonly records: number }[] {
+    const rest = this.phases.slice(this.phase)
+    return rest.flatMap(({ rate, fromUs, toUs }, i) => {
+      if (rate === 'max') return []
+      const all = Math.ceil(((toUs - fromUs) / 1e6) * rate * this.share)
+      const records = all - (i === 0 ? this.taken : 0)
+      return records > 0 ? [{ phase: this.phase + i, records }] : []
+    })
+  }
+
   private peek(nowUs: number): Due | null {
     for (let phase = this.phases[this.phase]; phase !== undefined; phase = this.next()) {
       if (nowUs < phase.fromUs) return null

@@ -10,14 +10,17 @@ export function resultText(result: BenchResult): string {
     `${workload.name} on ${label}${isPartial ? ' (interrupted: of the part that was run)' : ''}`,
     `${cluster}; client on ${machine.cores} × ${machine.cpu}, Node ${machine.node}`,
     '',
-    throughputTable(result.phases),
-    latencyTable(result.phases),
+    ...(result.phases.length === 0
+      ? [`${NOTHING_MEASURED}\n`]
+      : [throughputTable(result.phases), latencyTable(result.phases)]),
     checksText(result),
     ...findingTexts(result),
     ...notesOf(result),
   ]
   return `${parts.join('\n').trimEnd()}\n`
 }
+
+export const NOTHING_MEASURED = 'It ended in the warm-up: nothing was measured.'
 
 /** What else there is to say: errors, and what the limit was. */
 export function notesOf({ errors, saturation }: BenchResult): string[] {

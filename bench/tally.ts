@@ -87,10 +87,16 @@ export class Tally {
     this.error(reason)
   }
 
-  error(reason: string): void {
+  /** Records that were due and are given up before they left. */
+  unsent(phase: number, records: number, reason: string): void {
+    this.tallies[phase]!.failed += records
+    this.error(reason, records)
+  }
+
+  error(reason: string, count = 1): void {
     const known = this.errors.has(reason) || this.errors.size < REASONS_MAX
     const name = known ? reason : 'other reasons'
-    this.errors.set(name, (this.errors.get(name) ?? 0) + 1)
+    this.errors.set(name, (this.errors.get(name) ?? 0) + count)
   }
 
   /** The second that ends now; counting begins anew. */

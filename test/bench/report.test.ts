@@ -110,3 +110,11 @@ test('what is wrong with records is said in words, with its place, in table and 
   assert.match(resultText(several), /before offset 17, read by group 1: records 5/)
   assert.match(resultText(several), /\nThese are the first 20\.\n/)
 })
+
+test('what ended in the warm-up has no empty tables', () => {
+  const result = madeResult({ result: { isPartial: true, phases: [] } })
+  for (const text of [resultText(result), reportHtml([{ results: [result] }])]) {
+    assert.match(text, /It ended in the warm-up: nothing was measured\./)
+    assert.doesNotMatch(text, /ACKED\/S|<th>Rate/)
+  }
+})

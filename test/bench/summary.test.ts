@@ -1,6 +1,7 @@
 /** Several workloads in one table, alone and beside each other. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { refuseFaults } from '../../bench/bench-options.ts'
 import { NO_FAULTS } from '../../bench/checks.ts'
 import { compareResults } from '../../bench/comparison.ts'
 import { reportHtml } from '../../bench/report.ts'
@@ -63,4 +64,14 @@ test('a report of several has their table, and a part for each', () => {
   assert.equal(html.match(/<h1 class="part">made<\/h1>/g)?.length, 2)
   assert.equal(html.match(/<svg /g)?.length, 14)
   assert.doesNotMatch(html, /<script|src=|href=|NaN|Infinity|undefined/)
+})
+
+test('what ends with exit code 1: a record that is wrong, or one that was not acknowledged', () => {
+  refuseFaults([madeResult(), madeResult({ result: { checks: { ...NO_FAULTS, reread: 9 } } })])
+  const lost = madeResult({ result: { checks: { ...NO_FAULTS, lost: 1 } } })
+  const failed = madeResult({ phase: { failed: 1 } })
+  const name = 'ProblemsFoundError'
+  assert.throws(() => refuseFaults([madeResult(), lost, failed]), { name, message: /arrived once/ })
+  const message = 'not every record was acknowledged: see above.'
+  assert.throws(() => refuseFaults([madeResult(), failed]), { name, message })
 })
