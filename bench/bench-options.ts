@@ -1,4 +1,5 @@
 /** What `ottla bench run` and `ottla bench compare` share: options, the workload that they name, the line of progress. */
+import { parse } from 'node:path'
 import type { Command } from 'commander'
 import type { Terminal } from '../cli/context.ts'
 import { ProblemsFoundError, UsageError } from '../cli/failure.ts'
@@ -9,7 +10,7 @@ import { brokerPids, machineProbe } from './machine.ts'
 import type { BenchResult } from './result.ts'
 import type { LiveProgress, RunOptions } from './run.ts'
 import { softwareOf } from './software.ts'
-import { type Pause, secondsOf, type Workload } from './workload.ts'
+import { DEFAULTS, isName, type Pause, secondsOf, type Workload } from './workload.ts'
 
 export interface BenchOptions {
   readonly bootstrap: string
@@ -68,7 +69,7 @@ export function runOptions(
   }
 }
 
-/** A named one, else a file. @throws WorkloadError or UsageError */
+/** A named one, else a file, which without a name of its own is called as the file is. @throws WorkloadError or UsageError */
 export async function loadWorkload(name: string): Promise<Workload> {
   const { namedWorkload, workloadNames } = await import('./named-workloads.ts')
   const named = namedWorkload(name)
@@ -81,7 +82,10 @@ export async function loadWorkload(name: string): Promise<Workload> {
     import('../cli/files.ts'),
     import('./workload.ts'),
   ])
-  return parseWorkload((await fileBytes(name)).toString('utf8'), name)
+  const workload = parseWorkload((await fileBytes(name)).toString('utf8'), name)
+  const { name: file } = parse(name)
+  const isNamed = workload.name !== DEFAULTS.name || !isName(file)
+  return isNamed ? workload : { ...workload, name: file }
 }
 
 /** All named ones, if one of the names is `all`. @throws WorkloadError or UsageError, before anything is run */

@@ -23,13 +23,19 @@ interface MicroOptions {
   readonly json?: boolean
 }
 
+const BENCH_HELP = `
+'ottla bench steady' is short for 'ottla bench run steady'; 'ottla bench run --help' has the options.`
+
 const HELP = `
 A workload is one of 'ottla bench list', or a file in YAML or JSON; 'ottla bench show NAME' prints one to start from.
 Latency counts from the moment at which a record was to be sent. Exit code 1: records were lost, came twice, out of
-order or damaged, or were refused.`
+order or damaged, or were not acknowledged. Ctrl-C ends with a report of what was run.`
 
 export function registerBench(program: Command, context: CliContext): void {
-  const bench = program.command('bench').description('measure a cluster under load')
+  const bench = program
+    .command('bench')
+    .description('measure a cluster under load')
+    .addHelpText('after', BENCH_HELP)
   loadOptions(
     bench
       .command('run [workload...]', { isDefault: true })
@@ -54,10 +60,12 @@ export function registerBench(program: Command, context: CliContext): void {
         positiveInteger,
         5,
       ),
-  ).action(async (a: string, b: string, options: CompareOptions) => {
-    const { compare } = await import('./compare.ts')
-    await compare([a, b], options, context)
-  })
+  )
+    .addHelpText('after', HELP)
+    .action(async (a: string, b: string, options: CompareOptions) => {
+      const { compare } = await import('./compare.ts')
+      await compare([a, b], options, context)
+    })
   bench
     .command('micro [name...]')
     .description('what pieces of the broker cost beside a calibration loop; for the project itself')

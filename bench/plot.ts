@@ -4,6 +4,8 @@ export interface Line {
   readonly name: string
   /** Null leaves a gap. */
   readonly points: readonly (readonly [x: number, y: number | null])[]
+  /** Nothing that was measured: grey and dashed. */
+  readonly isBound?: true
 }
 
 export interface Chart {
@@ -55,15 +57,15 @@ export function lineChart(chart: Chart): string {
     ...yTicks.map(at => gridLine(top(at), withUnit(at, unit))),
     ...xTicks.map(([at, text]) => xLabel(left(at), text)),
     `<text class="tick" text-anchor="end" x="${WIDTH - MARGIN.right}" y="${HEIGHT - 4}">${escaped(xTitle)}</text>`,
-    ...lines.map((line, i) => path(line, colour(i), left, top)),
+    ...lines.map((line, i) => path(line, colour(line, i), left, top)),
     legend(lines),
   ]
   const label = `${title}: ${lines.map(({ name }) => name).join(', ')}`
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escaped(label)}">${parts.join('')}</svg>`
 }
 
-function colour(index: number): string {
-  return COLOURS[index % COLOURS.length]!
+function colour({ isBound }: Line, index: number): string {
+  return isBound === true ? '#808080' : COLOURS[index % COLOURS.length]!
 }
 
 function linear(low: number, high: number): Scale {
@@ -125,7 +127,7 @@ function xLabel(x: number, text: string): string {
 }
 
 function path(
-  { name, points }: Line,
+  { name, points, isBound }: Line,
   stroke: string,
   left: (x: number) => number,
   top: (y: number) => number,
@@ -137,19 +139,23 @@ function path(
       isDrawing = false
       continue
     }
-    d += `${isDrawing ? 'L' : 'M'}${left(x).toFixed(1)} ${top(y).toFixed(1)}`
+    const at = `${left(x).toFixed(1)} ${top(y).toFixed(1)}`
+    // A point between two gaps is a dot: a line to itself, with round ends.
+    d += isDrawing ? `L${at}` : `M${at}L${at}`
     isDrawing = true
   }
-  return `<path d="${d}" fill="none" stroke="${stroke}" stroke-width="1.8" stroke-linejoin="round"><title>${escaped(name)}</title></path>`
+  const dashes = isBound === true ? ' stroke-dasharray="5 5"' : ''
+  return `<path d="${d}" fill="none" stroke="${stroke}" stroke-width="1.8" stroke-linejoin="round" stroke-linecap="round"${dashes}><title>${escaped(name)}</title></path>`
 }
 
 function legend(lines: readonly Line[]): string {
   let x = MARGIN.left
   return lines
-    .map(({ name }, i) => {
+    .map((line, i) => {
+      const { name } = line
       const at = x
       x += 24 + name.length * 7
-      return `<rect x="${at}" y="28" width="12" height="4" fill="${colour(i)}"/><text class="tick" x="${at + 16}" y="34">${escaped(name)}</text>`
+      return `<rect x="${at}" y="28" width="12" height="4" fill="${colour(line, i)}"/><text class="tick" x="${at + 16}" y="34">${escaped(name)}</text>`
     })
     .join('')
 }

@@ -208,7 +208,7 @@ function phaseTable({ phases }: BenchResult): string {
 }
 
 function comparisonHtml({ rows, rounds, a, b }: Comparison): string {
-  const head = ['Step', 'What', a, b, `${a} / ${b}`, 'Spread', 'Verdict']
+  const head = ['Step', 'What', a, b, `${a} / ${b}`, '95 %', `${a} is`]
   const shown = rows.map(row => [
     row.step,
     row.metric,
@@ -246,7 +246,7 @@ h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th.text,td.text{text-align:left}th{color:var(--dim);font-weight:500}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(520px,1fr));gap:1.2rem;margin-top:1.5rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(520px,100%),1fr));gap:1.2rem;margin-top:1.5rem}
 svg{width:100%;height:auto}.title{font-weight:600;font-size:14px;fill:currentColor}
 .tick{font-size:11px;fill:var(--dim)}.grid{stroke:var(--line)}pre{overflow-x:auto;color:var(--dim)}
 `

@@ -118,7 +118,7 @@ function processesOf(
 }
 
 function reasonFor(
-  { brokerCpuPerMillion, ackedPerSecond, produce }: PhaseResult,
+  { brokerCpuPerMillion, ackedPerSecond, failed, produce }: PhaseResult,
   processes: readonly ProcessState[],
   workload: Workload,
 ): string {
@@ -126,6 +126,7 @@ function reasonFor(
   if (producers.some(({ isBusy }) => isBusy)) return 'the client was at its limit'
   const cores = ((brokerCpuPerMillion ?? 0) * ackedPerSecond) / 1e6
   const reasons: string[] = []
+  if (failed > 0) reasons.push(`${failed.toLocaleString('en-US')} records failed`)
   if (cores > BUSY) reasons.push(`the brokers used ${cores.toFixed(1)} cores`)
   if (producers.some(({ isWaiting }) => isWaiting)) reasons.push('the machine was full')
   if (reasons.length === 0) reasons.push('nobody was busy')

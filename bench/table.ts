@@ -24,7 +24,7 @@ export const NOTHING_MEASURED = 'It ended in the warm-up: nothing was measured.'
 
 /** What else there is to say: errors, and what the limit was. */
 export function notesOf({ errors, saturation }: BenchResult): string[] {
-  return [...errors.map(([reason, count]) => `${count} × ${reason}`), ...saturation]
+  return [...errors.map(([reason, count]) => `${grouped(count)} × ${reason}`), ...saturation]
 }
 
 function throughputTable(phases: readonly PhaseResult[]): string {

@@ -207,11 +207,13 @@ function checkShapes(workload: Workload, wrong: string[]): void {
   if (workload.acks === 0 && workload.idempotent) wrong.push('idempotent needs acks')
 }
 
-/** Of what topics' and groups' names are made, with what a run adds. */
-const NAME = /^[\w.-]{1,200}$/
+/** Of such names, with what a run adds, names of topics and groups are made. */
+export function isName(value: unknown): boolean {
+  return typeof value === 'string' && /^[\w.-]{1,200}$/.test(value)
+}
 
 function checkTexts({ name, description }: Workload, wrong: string[]): void {
-  if (typeof name !== 'string' || !NAME.test(name)) {
+  if (!isName(name)) {
     wrong.push(`name is ${shown(name)}, not of letters, digits, '.', '_' and '-', 200 at most`)
   }
   if (typeof description !== 'string') wrong.push(`description is ${shown(description)}, no text`)

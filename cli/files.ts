@@ -60,6 +60,7 @@ const REASONS: { readonly [code: string]: string } = {
   ENOENT: 'there is no such file or folder',
   EACCES: 'it is not allowed',
   EISDIR: 'it is a directory',
+  ENOSPC: 'its disk is full, and what is there now is cut off',
 }
 
 function cannot(verb: string, path: string, error: unknown): Error {

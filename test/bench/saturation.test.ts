@@ -124,6 +124,10 @@ test('why a rate was not kept: the client, the brokers, the machine, or the time
     'this workload has at most 100 records on their way at once, so a round trip took 128 ms'
   assert.equal(reason(collected(0.1, 0.5), slow), `the machine was full; ${trip}`)
   assert.equal(reason(collected(0.1, 0), slow), `nobody was busy; ${trip}`)
+  assert.equal(
+    reason(collected(0.1, 0), { ...slow, failed: 1_234 }),
+    `1,234 records failed; ${trip}`,
+  )
   const busy = { ...slow, brokerCpuPerMillion: 1_230 }
   assert.equal(reason(collected(0.1, 0), busy), `the brokers used 1.0 cores; ${trip}`)
 })

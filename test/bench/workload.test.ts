@@ -1,9 +1,11 @@
 /** Workload files: what may stand there, what may not, and the named ones. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { adjusted, loadWorkloads } from '../../bench/bench-options.ts'
+import { adjusted, loadWorkload, loadWorkloads } from '../../bench/bench-options.ts'
 import { namedWorkload, workloadNames } from '../../bench/named-workloads.ts'
 import {
   DEFAULTS,
@@ -166,4 +168,20 @@ test('as many producers and consumers as processes, and no consumer without a pa
   assert.deepEqual(of({ partitions: 2, consumersPerGroup: 3 }, 4), [4, 3])
   assert.deepEqual(of({ partitions: 2 }, 4), [4, 2])
   assert.deepEqual(of({ partitions: 100 }, 1000), [64, 64])
+})
+
+test('a file without a name in it is called as the file is', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ottla-workload-'))
+  try {
+    for (const [file, text, name] of [
+      ['mine.yaml', 'topics: 2', 'mine'],
+      ['other.json', '{"name": "own"}', 'own'],
+      ['two words.yaml', 'topics: 2', 'unnamed'],
+    ] as const) {
+      writeFileSync(join(folder, file), text)
+      assert.equal((await loadWorkload(join(folder, file))).name, name)
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
