@@ -173,6 +173,8 @@ class Compiler {
       'r',
       `const n = ${nullable ? 'nullableArrayLength' : 'arrayLength'}(r, ${this.readLength('int32')})
       ${nullable ? 'if (n < 0) return null' : ''}
+      // Most arrays of requests have one item, and one that grows takes room for seventeen.
+      if (n === 1) return [${this.read(item)}]
       const items = []
       for (let i = 0; i < n; i++) items.push(${this.read(item)})
       return items`,
