@@ -13,8 +13,8 @@ import assert from 'node:assert/strict'
 export const STAGING_BLOCK_BYTES = 1024 * 1024
 /** Idle blocks beyond this many are given back to the garbage collector. */
 const MAX_IDLE_BLOCKS = 8
-/** Room for runs that a log keeps between turns. */
-const MAX_REMEMBERED_RUNS = 16
+/** A log that wrote much in its last turn does not keep more than this free for the next batches of this one. */
+const MAX_RESERVED_BYTES = 64 * 1024
 
 export class StagingBlock {
   readonly buffer: Buffer
@@ -61,69 +61,88 @@ export class Staging {
   }
 }
 
-/** The staged bytes of one segment, in order: runs in blocks, of which neighbours have been joined. */
+/** Staged bytes that lie together: `[start, end)` of a block. */
+interface Run {
+  readonly block: StagingBlock
+  readonly start: number
+  end: number
+}
+
+/**
+ * The staged bytes of one segment, in order. A run begins with room for as much as the last write took, so that the
+ * batches of a turn lie together although other logs stage in between, and go to the file as one piece.
+ */
 export class StagedRuns {
   private readonly staging: Staging
-  // Side by side and counted, because emptying an array by its length costs more than a batch may.
-  private readonly blocks: StagingBlock[] = []
-  private readonly starts: number[] = []
-  private readonly ends: number[] = []
-  private count = 0
+  /** The run that is filled. Up to `limit` its block is kept free for it. */
+  private run: Run | null = null
+  private limit = 0
+  /** Full ones before it. */
+  private readonly earlier: Run[] = []
+  private bytes = 0
+  private lastBytes = 0
 
   constructor(staging: Staging) {
     this.staging = staging
   }
 
   get isEmpty(): boolean {
-    return this.count === 0
+    return this.run === null
   }
 
   /** Copies a batch in and answers where it now lies: at the answered position of `lastBlock.buffer`. */
   add(batch: Buffer): number {
     const size = batch.length
-    const block = this.staging.blockFor(size)
-    const start = block.used
-    block.buffer.set(batch, start)
-    block.used = start + size
-    const last = this.count - 1
-    if (last >= 0 && this.blocks[last] === block && this.ends[last] === start) {
-      this.ends[last] = start + size
-      return start
-    }
-    block.pins += 1
-    this.blocks[this.count] = block
-    this.starts[this.count] = start
-    this.ends[this.count] = start + size
-    this.count += 1
+    const run = this.run !== null && this.hasRoom(this.run, size) ? this.run : this.begin(size)
+    const start = run.end
+    run.block.buffer.set(batch, start)
+    run.end = start + size
+    this.bytes += size
     return start
   }
 
   get lastBlock(): StagingBlock {
-    return this.blocks[this.count - 1]!
+    return this.run!.block
+  }
+
+  /** Takes what lies behind the run if nobody else has it. */
+  private hasRoom({ block, end }: Run, size: number): boolean {
+    if (end + size <= this.limit) return true
+    if (block.used !== this.limit || end + size > block.buffer.length) return false
+    this.limit = end + size
+    block.used = this.limit
+    return true
+  }
+
+  private begin(size: number): Run {
+    const block = this.staging.blockFor(size)
+    const expected = Math.min(this.lastBytes - this.bytes, MAX_RESERVED_BYTES)
+    const start = block.used
+    block.used = Math.min(start + Math.max(size, expected), block.buffer.length)
+    block.pins += 1
+    if (this.run !== null) this.earlier.push(this.run)
+    this.limit = block.used
+    this.run = { block, start, end: start }
+    return this.run
   }
 
   chunks(): Buffer[] {
-    const chunks: Buffer[] = []
-    for (let i = 0; i < this.count; i++) {
-      chunks.push(this.blocks[i]!.buffer.subarray(this.starts[i]!, this.ends[i]!))
-    }
+    const chunks = this.earlier.map(viewOf)
+    if (this.run !== null) chunks.push(viewOf(this.run))
     return chunks
   }
 
   /** Gives the space back; what was staged here must be written, or given up. */
   clear(): void {
-    let isLarge = this.count > MAX_REMEMBERED_RUNS
-    for (let i = 0; i < this.count; i++) {
-      const block = this.blocks[i]!
-      if (block.buffer.length !== this.staging.blockBytes) isLarge = true
-      this.staging.unpin(block)
-    }
-    // A burst, or a batch with a block of its own, must not be held on to.
-    if (isLarge) {
-      this.blocks.length = 0
-      this.starts.length = 0
-      this.ends.length = 0
-    }
-    this.count = 0
+    if (this.run !== null) this.staging.unpin(this.run.block)
+    for (const { block } of this.earlier) this.staging.unpin(block)
+    this.earlier.length = 0
+    this.run = null
+    this.lastBytes = this.bytes
+    this.bytes = 0
   }
+}
+
+function viewOf({ block, start, end }: Run): Buffer {
+  return block.buffer.subarray(start, end)
 }

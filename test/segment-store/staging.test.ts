@@ -1,7 +1,7 @@
 /** The arena: runs are joined, blocks reused only when nobody waits for them, large batches on their own. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { StagedRuns, Staging } from '../../segment-store/staging.ts'
+import { STAGING_BLOCK_BYTES, StagedRuns, Staging } from '../../segment-store/staging.ts'
 
 function text(runs: StagedRuns): string[] {
   return runs.chunks().map(chunk => chunk.toString())
@@ -17,6 +17,42 @@ test('neighbours of one log are one chunk, other logs in between make two', () =
   a.add(Buffer.from('three'))
   assert.deepEqual(text(a), ['onetwo', 'three'])
   assert.deepEqual(text(b), ['other'])
+})
+
+test('a log that wrote several batches at a time keeps room for as many, others go behind it', () => {
+  const staging = new Staging(100)
+  const a = new StagedRuns(staging)
+  const b = new StagedRuns(staging)
+  a.add(Buffer.from('1111111111'))
+  a.add(Buffer.from('2222222222'))
+  a.clear()
+  a.add(Buffer.from('one'))
+  b.add(Buffer.from('other'))
+  a.add(Buffer.from('two'))
+  b.add(Buffer.from('another'))
+  assert.deepEqual(text(a), ['onetwo'])
+  assert.deepEqual(text(b), ['otheranother'])
+  a.add(Buffer.from('fourteen bytes'))
+  assert.deepEqual(text(a), ['onetwofourteen bytes'], 'all of its room')
+  a.add(Buffer.from('more'))
+  assert.deepEqual(text(a), ['onetwofourteen bytes', 'more'])
+  assert.deepEqual(text(b), ['otheranother'])
+})
+
+test('the room that a log keeps is bounded, and never beyond its block', () => {
+  const room = (blockBytes: number) => {
+    const staging = new Staging(blockBytes)
+    const a = new StagedRuns(staging)
+    const b = new StagedRuns(staging)
+    a.add(Buffer.alloc(blockBytes - 1))
+    a.clear()
+    a.add(Buffer.from('a'))
+    b.add(Buffer.from('b'))
+    assert.deepEqual(text(b), ['b'])
+    return a.lastBlock === b.lastBlock ? b.lastBlock.used - 1 : blockBytes
+  }
+  assert.equal(room(STAGING_BLOCK_BYTES), 65_536)
+  assert.equal(room(100), 99)
 })
 
 test('a block is filled again only after every run in it was written', () => {
