@@ -10,7 +10,6 @@
  * Memory: frames are charged to the broker's budget while they are received or held, answers by whoever made their
  * buffers (fetch). A peer that does not take its answers is not read from, and is dropped after `STALL_MAX_MS`.
  */
-
 import {
   type ApiName,
   apiByKey,
@@ -69,18 +68,20 @@ class Slot implements RequestContext {
   readonly correlationId: number
   readonly clientId: string | null
   readonly receivedMs: number
+  readonly nowMs: number
   state: 'waiting' | 'after-turn' | 'done' = 'waiting'
   response: AnyResponse | null = null
   complete: (() => AnyResponse | null | Promise<AnyResponse | null>) | null = null
   onClosed: (() => void) | null = null
 
-  constructor(connection: Connection, api: Api<ApiName>, header: RequestHeader, nowMs: number) {
+  constructor(connection: Connection, api: Api<ApiName>, header: RequestHeader, sinceMs: number) {
     this.connection = connection
     this.api = api
     this.apiVersion = header.apiVersion
     this.correlationId = header.correlationId
     this.clientId = header.clientId
-    this.receivedMs = nowMs
+    this.receivedMs = sinceMs
+    this.nowMs = connection.nowMs
   }
 
   get listener(): ListenerAddress {
@@ -137,6 +138,8 @@ export class Connection implements Receiver, FrameOwner {
   private largeSize = 0
   private unsentAnswers = 0
   private lastProgressMs: number
+  /** The time of day, as of the read or the wake-up whose requests are being started. */
+  nowMs = 0
   private lastSendMark = 0
   private readonly onClosed: (connection: Connection) => void
 
@@ -186,6 +189,7 @@ export class Connection implements Receiver, FrameOwner {
     // No progress either: a peer that goes on sending is dropped in the end.
     if (this.isEnding) return true
     this.lastProgressMs = this.broker.io.clock.monotonicMs()
+    this.nowMs = this.broker.io.clock.nowMs()
     if (this.decoder.received(buffer, count)) return true
     this.isPaused = true
     return false
@@ -292,14 +296,15 @@ export class Connection implements Receiver, FrameOwner {
 
   /** Starts the held request if it may, then reads on if that may be. */
   private goOn(): void {
-    if (this.isOver) return
+    if (this.isOver || !this.isPaused) return
+    this.nowMs = this.broker.io.clock.nowMs()
     const { held } = this
     if (held !== null && this.mayStart(held.frame, 0, held.size)) {
       this.held = null
       this.begin(held.frame, 0, held.size)
       this.broker.budget.give(held.size)
     }
-    if (this.isPaused && this.mayRead() && this.decoder.resume() && this.mayRead()) {
+    if (this.mayRead() && this.decoder.resume() && this.mayRead()) {
       this.isPaused = false
       this.socket.resume()
     }
@@ -338,7 +343,7 @@ export class Connection implements Receiver, FrameOwner {
     }
     const slot = new Slot(this, api, header, this.lastProgressMs)
     if (header.apiVersion < api.versions[0] || header.apiVersion > api.versions[1]) {
-      return this.answerUnknownVersion(slot)
+      return this.answerUnknownVersion(slot, header)
     }
     let request: RequestOf<ApiName>
     try {
@@ -353,14 +358,14 @@ export class Connection implements Receiver, FrameOwner {
     this.call(slot, handler, request)
   }
 
-  private answerUnknownVersion(slot: Slot): void {
+  private answerUnknownVersion(slot: Slot, header: RequestHeader): void {
     if (slot.api.name !== 'ApiVersions') {
       const { api, apiVersion } = slot
       const range = `${api.versions[0]} to ${api.versions[1]}`
       return this.unreadable(`${api.name} version ${apiVersion}; this broker serves ${range}`)
     }
     // Answered in version 0, which every client reads (KIP-511).
-    const answer = new Slot(this, slot.api, { ...headerOf(slot), apiVersion: 0 }, slot.receivedMs)
+    const answer = new Slot(this, slot.api, { ...header, apiVersion: 0 }, slot.receivedMs)
     slot.countError('UNSUPPORTED_VERSION')
     this.slots.push(answer)
     this.done(answer, unsupportedApiVersions(servedApis) as AnyResponse)
@@ -492,9 +497,4 @@ type HandlerTable = { readonly [name: string]: AnyHandler | undefined }
 
 function releaseResponse(response: unknown): void {
   if (response !== null) (response as Releasable)[RELEASE]?.()
-}
-
-function headerOf(slot: Slot): RequestHeader {
-  const { api, apiVersion, correlationId, clientId } = slot
-  return { apiKey: api.key, apiVersion, correlationId, clientId }
 }

@@ -28,6 +28,8 @@ export interface RequestContext {
   readonly localPort: number
   /** When the request arrived, by the monotonic clock. */
   readonly receivedMs: number
+  /** The time of day when it was started, asked once for all requests of a read. */
+  readonly nowMs: number
   /** What this broker serves, for ApiVersions. */
   readonly served: readonly ServedApi[]
   /** Set by a handler that waits: called if the connection is gone before the answer. */

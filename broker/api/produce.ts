@@ -72,8 +72,8 @@ class ProduceJob {
 
   append(): void {
     const { broker, request, context } = this
+    const { nowMs } = context
     const refused = refuse(request)
-    const nowMs = broker.io.clock.nowMs()
     for (const topic of request.topicData) {
       for (const { index, records } of topic.partitionData) {
         const bytes = records?.length ?? 0

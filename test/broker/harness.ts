@@ -182,6 +182,7 @@ function contextAt(apiVersion: number, counted: ErrorName[]): RequestContext {
     localAddress: '127.0.0.1',
     localPort: 9092,
     receivedMs: 0,
+    nowMs: 0,
     served: [],
     onClosed: null,
     countError: name => counted.push(name),

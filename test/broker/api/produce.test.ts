@@ -346,6 +346,18 @@ test("where the log's time counts, the answer tells it and the records carry it"
     { 'message.timestamp.type': 'LogAppendTime' },
   ))
 
+test("a Produce that was held behind another request carries the log's time of its start", () =>
+  withHost(
+    async (host, client) => {
+      const polled = client.call('Fetch', 11, fetchOne('t', 1, 0, { maxWaitMs: 100 }))
+      const produced = send(client, await batchOf(['a']))
+      await host.io.advance(100)
+      await polled
+      assert.equal((await produced).logAppendTimeMs, START_MS + 100)
+    },
+    { 'message.timestamp.type': 'LogAppendTime' },
+  ))
+
 test('compression.type of the topic decides what is stored', () =>
   withHost(
     async (_host, client) => {
