@@ -62,7 +62,7 @@ class ProduceJob {
   private readonly request: RequestOf<'Produce'>
   private readonly context: RequestContext
   /** In the order of the request, topic by topic. */
-  private readonly pending: Pending[] = []
+  private pending: Pending[] = []
 
   constructor(broker: Broker, request: RequestOf<'Produce'>, context: RequestContext) {
     this.broker = broker
@@ -85,7 +85,7 @@ class ProduceJob {
           appended: null,
           error: refused,
         }
-        this.pending.push(one)
+        this.pending = withOne(this.pending, one)
         if (refused !== null) continue
         try {
           const partition = find(broker, context, topic, index)
@@ -131,21 +131,30 @@ class ProduceJob {
   }
 
   private answer(): Response | null {
-    const responses: TopicResponse[] = []
+    let responses: TopicResponse[] = []
     let topic: Topic | null = null
     let partitionResponses: PartitionResponse[] = []
     for (const one of this.pending) {
-      if (one.topic !== topic) {
+      const response = partitionResponse(this.broker, this.context, one)
+      if (one.topic === topic) partitionResponses.push(response)
+      else {
         topic = one.topic
-        partitionResponses = []
-        responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses })
+        partitionResponses = [response]
+        const { name, topicId } = topic
+        responses = withOne(responses, { name, topicId, partitionResponses })
       }
-      partitionResponses.push(partitionResponse(this.broker, this.context, one))
     }
     if (this.request.acks !== 0) return { responses }
     closeOnFailure(responses)
     return null
   }
+}
+
+/** The list with one more. Most get only one, and an array that grows takes room for seventeen. */
+function withOne<T>(list: T[], one: T): T[] {
+  if (list.length === 0) return [one]
+  list.push(one)
+  return list
 }
 
 function find(broker: Broker, context: RequestContext, topic: Topic, index: number): Partition {
