@@ -2,7 +2,9 @@
  * Where appended batches wait for the end of the turn: one arena of blocks, shared by all logs of a broker, so that a
  * thousand idle partitions cost nothing and the block in use stays in the processor's cache.
  *
- *   block   ┌ log a ┬ log b ┬ log a ┬ log c ┬ free ──────┐    filled from the left; `used` is where free space begins
+ *   block   ┌ log a ┄┄┄┬ log b ┬ log a ┬ log c ┄┬ free ──┐    filled from the left; `used` is where free space begins
+ *
+ * (┄ is room that a log keeps for its next batches of this turn.)
  *
  * Invariants: a block counts the runs in it that are not yet written (`pins`); it is filled again from the start only
  * when that count is zero. A batch never crosses blocks; one larger than a block gets a block of its own size, which is
