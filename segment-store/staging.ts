@@ -16,7 +16,7 @@ export const STAGING_BLOCK_BYTES = 1024 * 1024
 /** Idle blocks beyond this many are given back to the garbage collector. */
 const MAX_IDLE_BLOCKS = 8
 /** A log that wrote much in its last turn does not keep more than this free for the next batches of this one. */
-const MAX_RESERVED_BYTES = 64 * 1024
+const MAX_RESERVED_BYTES = 16 * 1024
 
 export class StagingBlock {
   readonly buffer: Buffer

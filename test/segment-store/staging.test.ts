@@ -51,7 +51,7 @@ test('the room that a log keeps is bounded, and never beyond its block', () => {
     assert.deepEqual(text(b), ['b'])
     return a.lastBlock === b.lastBlock ? b.lastBlock.used - 1 : blockBytes
   }
-  assert.equal(room(STAGING_BLOCK_BYTES), 65_536)
+  assert.equal(room(STAGING_BLOCK_BYTES), 16_384)
   assert.equal(room(100), 99)
 })
 
