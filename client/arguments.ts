@@ -2,7 +2,7 @@
  * What an application gives to a call, looked at before anything is done with it: TypeScript sees to most of it, programs in
  * JavaScript have only this. Every check throws an OptionError that says which argument is wrong, what it is, and what to give.
  */
-import type { CallOptions } from './cluster.ts'
+import type { Attempt, CallOptions, Cluster } from './cluster.ts'
 import { OptionError } from './errors.ts'
 import { checkOptions, type Names, told } from './option-names.ts'
 import { partitionKey, type TopicPartition } from './topic-partition.ts'
@@ -52,6 +52,17 @@ export function checkCall(
   }
   if (signal === undefined || typeof signal?.addEventListener === 'function') return
   throw new OptionError(`${call}: signal is ${told(signal)}: give an AbortSignal.`)
+}
+
+/** `Cluster.run` for a call that has no options but those of every call, which are checked first. */
+export async function runCall<T>(
+  cluster: Cluster,
+  what: string,
+  options: CallOptions,
+  attempt: (attempt: Attempt) => Promise<T>,
+): Promise<T> {
+  checkCall(options, CALL, what)
+  return cluster.run(what, options, attempt)
 }
 
 /** Things with a topic and a partition; `check` looks at the rest of each. */

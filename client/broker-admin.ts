@@ -1,7 +1,7 @@
 /** Questions about a cluster's brokers: who they are, what lies on their disks, which producers write, who may do what. */
 import type { ResponseOf } from '../protocol/apis.ts'
 import { checkAclFilter, checkNodeIds } from './admin-input.ts'
-import { CALL, checkCall, checkPartitions } from './arguments.ts'
+import { checkPartitions, runCall } from './arguments.ts'
 import type { Attempt, CallOptions, Cluster } from './cluster.ts'
 import { AnswerError } from './errors.ts'
 import type { TopicPartition } from './topic-partition.ts'
@@ -91,7 +91,7 @@ export class BrokerAdmin {
   }
 
   describeCluster(options: CallOptions = {}): Promise<ClusterDescription> {
-    return this.run('describeCluster', options, async attempt => {
+    return runCall(this.cluster, 'describeCluster', options, async attempt => {
       const { clusterId, controllerId, brokers } = await this.cluster.metadata([], attempt)
       const list = brokers.map(({ nodeId, host, port, rack }) => ({ nodeId, host, port, rack }))
       return { clusterId, controllerId, brokers: list.sort((a, b) => a.nodeId - b.nodeId) }
@@ -135,7 +135,7 @@ export class BrokerAdmin {
     const found: ActiveProducer[] = []
     this.cluster.track(partitions.map(({ topic }) => topic))
     for (const { topic, partition } of partitions) {
-      const producers = await this.run('describeProducers', options, async attempt => {
+      const producers = await runCall(this.cluster, 'describeProducers', options, async attempt => {
         const { leaderId } = await this.cluster.leader(topic, partition, attempt)
         const request = { topics: [{ name: topic, partitionIndexes: [partition] }] }
         const answer = await this.cluster.request(leaderId, 'DescribeProducers', request, attempt)
@@ -161,7 +161,7 @@ export class BrokerAdmin {
   /** Partitions whose replicas are being moved. */
   listReassignments(options: CallOptions = {}): Promise<Reassignment[]> {
     const api = 'ListPartitionReassignments'
-    return this.run('listReassignments', options, async attempt => {
+    return runCall(this.cluster, 'listReassignments', options, async attempt => {
       const answer = await this.cluster.request('controller', api, { topics: null }, attempt)
       check(answer, api, attempt)
       return answer.topics.flatMap(({ name: topic, partitions }) =>
@@ -175,7 +175,7 @@ export class BrokerAdmin {
     options: CallOptions = {},
   ): Promise<{ readonly type: string; readonly name: string }[]> {
     const api = 'ListConfigResources'
-    return this.run('listConfigResources', options, async attempt => {
+    return runCall(this.cluster, 'listConfigResources', options, async attempt => {
       const answer = await this.cluster.request('any', api, {}, attempt)
       check(answer, api, attempt)
       return answer.configResources.map(({ resourceName: name, resourceType }) => ({
@@ -211,7 +211,7 @@ export class BrokerAdmin {
     options: CallOptions = {},
   ): Promise<readonly AclResource[]> {
     checkAclFilter(filter)
-    return this.run('describeAcls', options, async attempt => {
+    return runCall(this.cluster, 'describeAcls', options, async attempt => {
       const request = {
         resourceTypeFilter: filter.resourceType ?? ANY,
         resourceNameFilter: filter.resourceName ?? null,
@@ -230,7 +230,7 @@ export class BrokerAdmin {
   /** All quotas of users, client ids and addresses. */
   describeQuotas(options: CallOptions = {}): Promise<readonly QuotaEntry[]> {
     const api = 'DescribeClientQuotas'
-    return this.run('describeQuotas', options, async attempt => {
+    return runCall(this.cluster, 'describeQuotas', options, async attempt => {
       const request = { components: [], strict: false }
       const answer = await this.cluster.request('any', api, request, attempt)
       check(answer, api, attempt)
@@ -241,20 +241,11 @@ export class BrokerAdmin {
   /** Users with SCRAM credentials, never the credentials themselves. */
   describeScramUsers(options: CallOptions = {}): Promise<readonly ScramUser[]> {
     const api = 'DescribeUserScramCredentials'
-    return this.run('describeScramUsers', options, async attempt => {
+    return runCall(this.cluster, 'describeScramUsers', options, async attempt => {
       const answer = await this.cluster.request('any', api, { users: null }, attempt)
       check(answer, api, attempt)
       return answer.results
     })
-  }
-
-  private async run<T>(
-    what: string,
-    options: CallOptions,
-    attempt: (attempt: Attempt) => Promise<T>,
-  ): Promise<T> {
-    checkCall(options, CALL, what)
-    return this.cluster.run(what, options, attempt)
   }
 
   private async askEach<T>(
@@ -263,7 +254,7 @@ export class BrokerAdmin {
     options: CallOptions,
     ask: (nodeId: number, attempt: Attempt) => Promise<T>,
   ): Promise<T[]> {
-    return this.run(what, options, async attempt => {
+    return runCall(this.cluster, what, options, async attempt => {
       await this.cluster.metadata([], attempt)
       const asked = nodeIds ?? this.cluster.nodeIds
       return Promise.all(asked.map(nodeId => ask(nodeId, attempt)))

@@ -106,7 +106,7 @@ export function resolveClientConfig(options: ClientOptions): ClientConfig {
   if (!options) throw new OptionError("options are missing: give { bootstrap: 'host:port' }.")
   const wrong: string[] = []
   checkNames(options, NAMES, wrong)
-  checkBooleans(['allowAutoTopicCreation', 'tracing'], options, wrong)
+  checkTypes('boolean', ['allowAutoTopicCreation', 'tracing'], options, wrong)
   const clientId = options.clientId ?? SOFTWARE_NAME
   if (typeof clientId !== 'string') wrong.push('clientId is not text')
   else if (Buffer.byteLength(clientId) > 32_767) wrong.push('clientId is longer than 32767 bytes')
@@ -158,29 +158,19 @@ export function numberOptions<Name extends string>(
   return numbers as { readonly [N in Name]: number }
 }
 
-/** Options that are yes or no: text such as 'false' would be a yes. What is wrong is added to `wrong`. */
-export function checkBooleans<Name extends string>(
-  names: readonly Name[],
-  options: { readonly [N in Name]?: unknown },
-  wrong: string[],
-): void {
-  for (const name of names) {
-    const value = options[name]
-    if (value == null || typeof value === 'boolean') continue
-    wrong.push(`${name} is ${told(value)}, not true or false`)
-  }
-}
+const TYPE_WORDS = { boolean: 'true or false', string: 'text' } as const
 
-/** Options that are text. What is wrong is added to `wrong`. */
-export function checkTexts<Name extends string>(
+/** Options of one type; in JavaScript the text 'false' would be a yes. What is wrong is added to `wrong`. */
+export function checkTypes<Name extends string>(
+  type: keyof typeof TYPE_WORDS,
   names: readonly Name[],
   options: { readonly [N in Name]?: unknown },
   wrong: string[],
 ): void {
   for (const name of names) {
     const value = options[name]
-    if (value == null || typeof value === 'string') continue
-    wrong.push(`${name} is ${told(value)}, not text`)
+    if (value == null || typeof value === type) continue
+    wrong.push(`${name} is ${told(value)}, not ${TYPE_WORDS[type]}`)
   }
 }
 

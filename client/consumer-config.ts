@@ -1,5 +1,5 @@
 /** A consumer's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
-import { checkBooleans, checkTexts, numberOptions } from './config.ts'
+import { checkTypes, numberOptions } from './config.ts'
 import { type RetryConfig, type RetryOptions, resolveRetry } from './consumer-retry.ts'
 import { OptionError } from './errors.ts'
 import {
@@ -114,8 +114,8 @@ export function resolveConsumerConfig<K, V>(options: ConsumerOptions<K, V>): Con
   const wrong: string[] = []
   checkNames(options, NAMES, wrong)
   checkSerializers(options, 'deserialize', wrong)
-  checkBooleans(['checkCrcs', 'autoCommit'], options, wrong)
-  checkTexts(['groupId', 'groupInstanceId', 'serverAssignor', 'rackId'], options, wrong)
+  checkTypes('boolean', ['checkCrcs', 'autoCommit'], options, wrong)
+  checkTypes('string', ['groupId', 'groupInstanceId', 'serverAssignor', 'rackId'], options, wrong)
   checkListener(options.rebalance, wrong)
   const numbers = numberOptions(NUMBERS, options, wrong)
   const { autoOffsetReset = 'latest', isolation = 'read_uncommitted' } = options

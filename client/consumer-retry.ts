@@ -9,7 +9,7 @@
  * `.connector.name` (the group), `.task.id`, `.stage`, `.class.name`, `.exception.class.name`, `.exception.message`,
  * `.exception.stacktrace`. `ottla.retry.due` is when a retry topic's record may be handled, in milliseconds since 1970.
  */
-import { type Bounds, checkTexts, numberOptions } from './config.ts'
+import { type Bounds, checkTypes, numberOptions } from './config.ts'
 import type { RawRecord } from './errors.ts'
 import { checkNames, type Names, told } from './option-names.ts'
 import type { Producer } from './producer.ts'
@@ -57,7 +57,7 @@ export function resolveRetry(
 ): RetryConfig | null {
   if (options === undefined) return null
   checkNames(options, NAMES, wrong, 'retry.')
-  checkTexts(['deadLetterTopic'], options, wrong)
+  checkTypes('string', ['deadLetterTopic'], options, wrong)
   const topics = options.topics ?? []
   if (Array.isArray(topics)) for (const one of topics) checkTopic(one, wrong)
   else wrong.push(`retry.topics is ${told(topics)}: give [{ topic, delayMs }]`)

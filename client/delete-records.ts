@@ -2,7 +2,7 @@
 import { AdminBatch } from './admin-batch.ts'
 import type { CallOptions, Cluster } from './cluster.ts'
 import { AnswerError } from './errors.ts'
-import { partitionKey, type TopicPartition } from './topic-partition.ts'
+import { byTopic, partitionKey, type TopicPartition } from './topic-partition.ts'
 
 export interface RecordsToDelete extends TopicPartition {
   /** The first offset that stays; `'latest'`: none does that is there now. */
@@ -46,7 +46,7 @@ export async function deleteRecords(
     }
     for (const [leaderId, those] of byLeader) {
       const timeoutMs = cluster.config.requestTimeoutMs
-      const request = { topics: byTopic(those), timeoutMs }
+      const request = { topics: topicsOf(those), timeoutMs }
       const { topics } = await cluster.request(leaderId, api, request, attempt)
       for (const { name: topic, partitions } of topics) {
         for (const answer of partitions) {
@@ -62,15 +62,12 @@ export async function deleteRecords(
   return batch.result()
 }
 
-function byTopic(places: readonly RecordsToDelete[]) {
-  const names = [...new Set(places.map(({ topic }) => topic))]
-  return names.map(name => ({
+function topicsOf(places: readonly RecordsToDelete[]) {
+  return [...byTopic(places)].map(([name, those]) => ({
     name,
-    partitions: places
-      .filter(({ topic }) => topic === name)
-      .map(({ partition, before }) => ({
-        partitionIndex: partition,
-        offset: before === 'latest' ? HIGH_WATERMARK : before,
-      })),
+    partitions: those.map(({ partition, before }) => ({
+      partitionIndex: partition,
+      offset: before === 'latest' ? HIGH_WATERMARK : before,
+    })),
   }))
 }

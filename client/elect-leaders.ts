@@ -1,7 +1,7 @@
 /** Another leader for partitions: the preferred one, or one that may lack records where no other is left (KIP-460). */
 import { AdminBatch } from './admin-batch.ts'
 import type { CallOptions, Cluster } from './cluster.ts'
-import { partitionKey, type TopicPartition } from './topic-partition.ts'
+import { byTopic, partitionKey, type TopicPartition } from './topic-partition.ts'
 
 const ELECTION_TYPES = { preferred: 0, unclean: 1 } as const
 
@@ -19,7 +19,10 @@ export async function electLeaders(
   await cluster.run('electLeaders', options, async attempt => {
     const request = (version: number) => ({
       ...(version >= 1 ? { electionType: ELECTION_TYPES[type] } : {}),
-      topicPartitions: byTopic(batch.pending),
+      topicPartitions: [...byTopic(batch.pending)].map(([topic, those]) => ({
+        topic,
+        partitions: those.map(({ partition }) => partition),
+      })),
       timeoutMs: cluster.config.requestTimeoutMs,
     })
     const answer = await cluster.request('controller', api, request, attempt)
@@ -32,14 +35,4 @@ export async function electLeaders(
     batch.endAttempt(api)
   })
   return batch.result()
-}
-
-function byTopic(all: readonly TopicPartition[]) {
-  const topics = new Map<string, number[]>()
-  for (const { topic, partition } of all) {
-    const partitions = topics.get(topic) ?? []
-    topics.set(topic, partitions)
-    partitions.push(partition)
-  }
-  return [...topics].map(([topic, partitions]) => ({ topic, partitions }))
 }

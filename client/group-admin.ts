@@ -6,11 +6,12 @@ import type { ApiName, ResponseOf } from '../protocol/apis.ts'
 import { ZERO_UUID } from '../protocol/buffer.ts'
 import { errorCode } from '../protocol/errors.ts'
 import { readAssignment } from '../protocol/messages/consumer-protocol.ts'
-import { CALL, checkCall, checkPartitions, checkText, checkTexts } from './arguments.ts'
+import { checkPartitions, checkText, checkTexts, runCall } from './arguments.ts'
 import type { Attempt, CallOptions, Cluster, RequestFor } from './cluster.ts'
 import { checkOffsets } from './consumer-input.ts'
 import { AnswerError, VersionError } from './errors.ts'
 import { listOffsets } from './list-offsets.ts'
+import { byTopic } from './topic-partition.ts'
 
 export interface GroupListing {
   readonly groupId: string
@@ -73,7 +74,7 @@ export class GroupAdmin {
 
   /** All groups of all brokers, by name. */
   async list(options: CallOptions = {}): Promise<GroupListing[]> {
-    const groups = await this.run('listGroups', options, async attempt => {
+    const groups = await runCall(this.cluster, 'listGroups', options, async attempt => {
       await this.cluster.metadata([], attempt)
       const found = new Map<string, GroupListing>()
       for (const node of this.cluster.nodeIds) {
@@ -90,7 +91,7 @@ export class GroupAdmin {
 
   /** Throws an AnswerError with GROUP_ID_NOT_FOUND for a group that is not there. */
   describe(groupId: string, options: CallOptions = {}): Promise<GroupDescription> {
-    return this.run('describeGroup', options, async attempt => {
+    return runCall(this.cluster, 'describeGroup', options, async attempt => {
       const answer = await this.ask(groupId, 'DescribeGroups', { groups: [groupId] }, attempt)
       const group = answer.groups[0]!
       const isAbsent = group.groupState === 'Dead' || group.errorCode === NOT_FOUND
@@ -117,7 +118,7 @@ export class GroupAdmin {
     groupId: string,
     options: CallOptions = {},
   ): Promise<ResponseOf<'DescribeGroups'>['groups'][number]> {
-    return this.run('describeGroup', options, async attempt => {
+    return runCall(this.cluster, 'describeGroup', options, async attempt => {
       const answer = await this.ask(groupId, 'DescribeGroups', { groups: [groupId] }, attempt)
       const group = answer.groups[0]!
       const { errorCode: code, errorMessage } = group
@@ -170,7 +171,7 @@ export class GroupAdmin {
 
   /** Everything that the group has committed, by topic and partition. */
   async offsets(groupId: string, options: CallOptions = {}): Promise<GroupOffset[]> {
-    const topics = await this.run('fetchOffsets', options, async attempt => {
+    const topics = await runCall(this.cluster, 'fetchOffsets', options, async attempt => {
       const group = { groupId, topics: null }
       const request = (version: number) => (version < 8 ? group : { groups: [group] })
       const answer = await this.ask(groupId, 'OffsetFetch', request, attempt)
@@ -219,18 +220,17 @@ export class GroupAdmin {
   ): Promise<void> {
     checkText(groupId, 'groupId')
     checkOffsets(offsets)
-    await this.run('setOffsets', options, async attempt => {
-      const ids = await this.idsOf([...new Set(offsets.map(({ topic }) => topic))], attempt)
+    const given = byTopic(offsets)
+    await runCall(this.cluster, 'setOffsets', options, async attempt => {
+      const ids = await this.idsOf([...given.keys()], attempt)
       const topics = [...ids].map(([name, topicId]) => ({
         name,
         topicId,
-        partitions: offsets
-          .filter(({ topic }) => topic === name)
-          .map(({ partition, offset }) => ({
-            partitionIndex: partition,
-            committedOffset: offset,
-            committedMetadata: '',
-          })),
+        partitions: (given.get(name) ?? []).map(({ partition, offset }) => ({
+          partitionIndex: partition,
+          committedOffset: offset,
+          committedMetadata: '',
+        })),
       }))
       const answer = await this.ask(
         groupId,
@@ -251,7 +251,7 @@ export class GroupAdmin {
   async delete(groupIds: readonly string[], options: CallOptions = {}): Promise<void> {
     checkTexts(groupIds, 'groupIds', 'names of groups as a list')
     for (const groupId of groupIds) {
-      await this.run('deleteGroups', options, async attempt => {
+      await runCall(this.cluster, 'deleteGroups', options, async attempt => {
         const request = { groupsNames: [groupId] }
         const { results } = await this.ask(groupId, 'DeleteGroups', request, attempt)
         const code = results[0]!.errorCode
@@ -269,14 +269,11 @@ export class GroupAdmin {
     options: CallOptions = {},
   ): Promise<void> {
     checkPartitions(partitions, 'partitions')
-    const names = [...new Set(partitions.map(({ topic }) => topic))]
-    const topics = names.map(name => ({
+    const topics = [...byTopic(partitions)].map(([name, those]) => ({
       name,
-      partitions: partitions
-        .filter(({ topic }) => topic === name)
-        .map(({ partition }) => ({ partitionIndex: partition })),
+      partitions: those.map(({ partition }) => ({ partitionIndex: partition })),
     }))
-    await this.run('deleteOffsets', options, async attempt => {
+    await runCall(this.cluster, 'deleteOffsets', options, async attempt => {
       const answer = await this.ask(groupId, 'OffsetDelete', { groupId, topics }, attempt)
       this.settle(groupId, 'OffsetDelete', answer.errorCode, attempt)
       for (const { name: topic, partitions: answers } of answer.topics) {
@@ -295,22 +292,13 @@ export class GroupAdmin {
   ): Promise<void> {
     checkTexts(groupInstanceIds, 'groupInstanceIds', 'instance ids as a list')
     const members = groupInstanceIds.map(id => ({ memberId: '', groupInstanceId: id }))
-    await this.run('removeMembers', options, async attempt => {
+    await runCall(this.cluster, 'removeMembers', options, async attempt => {
       const answer = await this.ask(groupId, 'LeaveGroup', { groupId, members }, attempt)
       this.settle(groupId, 'LeaveGroup', answer.errorCode, attempt)
       for (const member of answer.members) {
         this.settle(groupId, 'LeaveGroup', member.errorCode, attempt)
       }
     })
-  }
-
-  private async run<T>(
-    what: string,
-    options: CallOptions,
-    attempt: (attempt: Attempt) => Promise<T>,
-  ): Promise<T> {
-    checkCall(options, CALL, what)
-    return this.cluster.run(what, options, attempt)
   }
 
   private async ask<N extends ApiName>(

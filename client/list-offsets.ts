@@ -5,6 +5,7 @@
 import type { RequestInput, ResponseOf } from '../protocol/apis.ts'
 import type { Attempt, CallOptions, Cluster } from './cluster.ts'
 import { AnswerError, isRetriable } from './errors.ts'
+import { byTopic } from './topic-partition.ts'
 
 export interface OffsetQuery {
   readonly topic: string
@@ -118,15 +119,13 @@ async function askLeader(
 }
 
 function requestFor(queries: readonly Query[]): RequestInput<'ListOffsets'> {
-  const topics = new Map<string, { partitionIndex: number; timestamp: number }[]>()
-  for (const { topic, partition, at } of queries) {
-    const partitions = topics.get(topic) ?? []
-    const timestamp = typeof at === 'number' ? at : TIMESTAMPS[at]
-    partitions.push({ partitionIndex: partition, timestamp })
-    topics.set(topic, partitions)
-  }
-  const list = [...topics].map(([name, partitions]) => ({ name, partitions }))
-  return { replicaId: NO_REPLICA, topics: list }
+  const topics = [...byTopic(queries)].map(([name, those]) => ({
+    name,
+    partitions: those.map(({ partition, at }) => {
+      return { partitionIndex: partition, timestamp: typeof at === 'number' ? at : TIMESTAMPS[at] }
+    }),
+  }))
+  return { replicaId: NO_REPLICA, topics }
 }
 
 function readAnswers(

@@ -1,6 +1,6 @@
 /** A producer's options: what each means, its default and its bounds. Kafka's names stand in the remarks. */
 import { type CodecName, codecs } from '../protocol/compression.ts'
-import { type ClientConfig, checkBooleans, numberOptions } from './config.ts'
+import { type ClientConfig, checkTypes, numberOptions } from './config.ts'
 import { OptionError } from './errors.ts'
 import { checkNames, type Names, sentenceOf, told } from './option-names.ts'
 import type { PartitionerName, PartitionFunction } from './partitioner.ts'
@@ -96,7 +96,7 @@ export function resolveProducerConfig<K, V>(
   const wrong: string[] = []
   checkNames(options, NAMES, wrong)
   checkSerializers(options, 'serialize', wrong)
-  checkBooleans(['idempotent'], options, wrong)
+  checkTypes('boolean', ['idempotent'], options, wrong)
   const numbers = numberOptions(NUMBERS, options, wrong)
   const { acks: asked = 'all', compression = 'none', partitioner = 'default' } = options
   const acks = asked === 'all' ? -1 : asked
