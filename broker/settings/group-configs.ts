@@ -176,9 +176,10 @@ function whyNoValue(name: string, text: string): string | null {
 }
 
 /** How a consumer group counts time, in ms: by its own settings that are in force, or the broker's. */
-export function timingOf(config: BrokerConfig, stored: Overrides = {}) {
-  const { values } = groupConfigsInForce(config, stored)
-  const ownOr = (name: string, otherwise: number) => Number(values.get(name) ?? otherwise)
+export function timingOf(config: BrokerConfig, stored?: Overrides) {
+  // Most groups have none, and each heartbeat asks.
+  const values = stored === undefined ? null : groupConfigsInForce(config, stored).values
+  const ownOr = (name: string, otherwise: number) => Number(values?.get(name) ?? otherwise)
   return {
     sessionTimeoutMs: ownOr('consumer.session.timeout.ms', config.groupConsumerSessionTimeoutMs),
     heartbeatIntervalMs: ownOr(
